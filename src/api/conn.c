@@ -1,0 +1,184 @@
+/* The public calls about a connection and its worker: names onto net/ and worker/. */
+#include <prefork/prefork.h>
+
+#include "log/log.h"
+#include "net/connection.h"
+#include "os/title.h"
+#include "worker/recipe.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+
+ssize_t
+prefork_read(struct prefork_conn *c, void *buffer, size_t size)
+{
+    return pf_connection_read(c, buffer, size);
+}
+
+ssize_t
+prefork_gets(struct prefork_conn *c, char *buffer, size_t size)
+{
+    return pf_connection_gets(c, buffer, size);
+}
+
+int
+prefork_write(struct prefork_conn *c, const void *bytes, size_t size)
+{
+    return pf_connection_write(c, bytes, size);
+}
+
+int
+prefork_vprintf(struct prefork_conn *c, const char *format, va_list args)
+{
+    return pf_connection_vprintf(c, format, args);
+}
+
+int
+prefork_printf(struct prefork_conn *c, const char *format, ...)
+{
+    va_list args;
+    int r;
+
+    va_start(args, format);
+    r = pf_connection_vprintf(c, format, args);
+    va_end(args);
+    return r;
+}
+
+int
+prefork_fd(const struct prefork_conn *c)
+{
+    return c->fd;
+}
+
+const char *
+prefork_peer_text(struct prefork_conn *c)
+{
+    return pf_connection_peer_text(c);
+}
+
+const char *
+prefork_local_text(struct prefork_conn *c)
+{
+    return pf_connection_local_text(c);
+}
+
+const char *
+prefork_peer_address(struct prefork_conn *c)
+{
+    return pf_connection_peer_host(c);
+}
+
+const char *
+prefork_local_address(struct prefork_conn *c)
+{
+    return pf_connection_local_host(c);
+}
+
+unsigned
+prefork_peer_port(struct prefork_conn *c)
+{
+    return pf_connection_peer_port(c);
+}
+
+unsigned
+prefork_local_port(struct prefork_conn *c)
+{
+    return pf_connection_local_port(c);
+}
+
+const char *
+prefork_proto(const struct prefork_conn *c)
+{
+    return pf_connection_is_unix(c) ? "unix" : "tcp";
+}
+
+struct prefork_worker *
+prefork_conn_worker(struct prefork_conn *c)
+{
+    return c->worker;
+}
+
+unsigned long
+prefork_requests(const struct prefork_worker *w)
+{
+    return w->requests;
+}
+
+bool
+prefork_stopping(struct prefork_worker *w)
+{
+    return pf_worker_is_asked(w);
+}
+
+static int
+milliseconds(double seconds)
+{
+    if (seconds < 0)
+        return -1;
+    return seconds > 2e6 ? 2000000000 : (int)ceil(seconds * 1000);
+}
+
+int
+prefork_wait(struct prefork_worker *w, int fd, double seconds)
+{
+    struct pollfd fds[] = {
+        {.fd = w->heritage.channel, .events = POLLIN},
+        {.fd = fd, .events = POLLIN},
+    };
+    int n;
+
+    do {
+        if (pf_worker_is_asked(w))
+            return -ECANCELED;
+        n = poll(fds, 2, milliseconds(seconds));
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    if (fds[0].revents != 0 && pf_worker_is_asked(w))
+        return -ECANCELED;
+    return fds[1].revents != 0;
+}
+
+void
+prefork_busy(struct prefork_worker *w)
+{
+    pf_worker_say_busy(w, 0);
+}
+
+void
+prefork_idle(struct prefork_worker *w)
+{
+    pf_worker_say_idle(w);
+}
+
+void
+prefork_set_label(struct prefork_worker *w, const char *format, ...)
+{
+    const char *name = w->heritage.recipe->name;
+    char label[256];
+    va_list args;
+
+    w->labelled = format != NULL;
+    if (!format) {
+        pf_title_set_worker(name);
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(label, sizeof label, format, args);
+    va_end(args);
+    pf_title_set(name, label);
+}
+
+void
+prefork_log(enum prefork_log_level level, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    pf_log_v(level, format, args);
+    va_end(args);
+}

@@ -1,0 +1,70 @@
+/* A shared object as the handler.
+ *
+ * The object defines one symbol, prefork_module, by the macro PREFORK_MODULE. It is never
+ * unloaded: workers run its code. All symbols are resolved at once, so that a missing
+ * function is an error of the start and not of the first request. */
+#include "api/server.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int
+refuse(struct prefork *p, const char *path, const char *why)
+{
+    return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, EINVAL, "%s: %s", path, why);
+}
+
+/* dlopen(3) looks for a name without a slash in the library path; we mean a file. */
+static void *
+open_object(const char *path)
+{
+    char relative[PATH_MAX];
+
+    if (strchr(path, '/'))
+        return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    (void)snprintf(relative, sizeof relative, "./%s", path);
+    return dlopen(relative, RTLD_NOW | RTLD_LOCAL);
+}
+
+static void
+adopt(struct prefork *p, const struct prefork_module *module)
+{
+    size_t size = module->app_size < sizeof p->app ? module->app_size : sizeof p->app;
+
+    p->app = (struct prefork_app){0};
+    memcpy(&p->app, module->app, size);
+    p->argv = NULL; /* functions from here on */
+}
+
+int
+pf_module_load(struct prefork *p, const char *path)
+{
+    const struct prefork_module *module;
+    char why[160];
+    void *object;
+
+    if (access(path, R_OK) < 0)
+        return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, errno, "%s: %s", path,
+                            strerror(errno));
+    object = open_object(path);
+    if (!object)
+        return refuse(p, path, dlerror());
+    module = dlsym(object, "prefork_module");
+    if (!module)
+        return refuse(p, path,
+                      "no symbol prefork_module: put PREFORK_MODULE(app) into its source");
+    if (module->abi != PREFORK_ABI) {
+        (void)snprintf(why, sizeof why,
+                       "built for ABI %d of prefork, this is ABI %d: build it again",
+                       module->abi, PREFORK_ABI);
+        return refuse(p, path, why);
+    }
+    if (!module->app || module->app_size == 0)
+        return refuse(p, path, "prefork_module names no app");
+    adopt(p, module);
+    return 0;
+}

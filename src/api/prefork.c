@@ -1,0 +1,301 @@
+/* The public calls about a server: settings in, checked, run.
+ *
+ * All of them turn into one call each of the rooms below. What is decided here is only the
+ * order in which settings are read: the program's own (configure_hook), then the config
+ * file that the command line or the program named, and what the handler is. */
+#include "api/server.h"
+
+#include "base/text.h"
+#include "config/help.h"
+#include "config/load.h"
+#include "config/options.h"
+#include "log/log.h"
+#include "master/startup.h"
+#include "os/process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct prefork *
+prefork_new_sized(const struct prefork_app *app, size_t size)
+{
+    struct prefork *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return NULL;
+    memcpy(&p->app, app, size < sizeof p->app ? size : sizeof p->app);
+    p->settings = pf_settings_new();
+    p->name = pf_text_copy(p->app.name ? p->app.name : program_invocation_short_name);
+    if (!p->settings || !p->name) {
+        prefork_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+void
+prefork_free(struct prefork *p)
+{
+    if (!p)
+        return;
+    pf_settings_free(p->settings);
+    free(p->program);
+    free(p->name);
+    free(p);
+}
+
+static int
+fail(struct prefork *p, int exit_code, int errnum, const char *text)
+{
+    return pf_error_set(&p->error, exit_code, errnum, "%s", text);
+}
+
+static void
+forget_error(struct prefork *p)
+{
+    p->error = (struct pf_error){0};
+}
+
+int
+prefork_set(struct prefork *p, const char *key, const char *value)
+{
+    struct pf_origin origin = {
+        .kind = p->in_configure ? PF_ORIGIN_PROGRAM : PF_ORIGIN_CALL,
+    };
+
+    if (!p->in_configure)
+        forget_error(p);
+    if (p->running)
+        return fail(p, PREFORK_EXIT_USAGE, EBUSY, "settings cannot change while it runs");
+    p->frozen = false;
+    return pf_settings_set(p->settings, key, value, &origin, &p->error);
+}
+
+int
+prefork_args(struct prefork *p, int argc, char **argv, int *ret_used)
+{
+    int r;
+
+    forget_error(p);
+    p->frozen = false;
+    r = pf_options_parse(p->settings, argc, argv, ret_used, &p->error);
+    if (r == PF_OPTIONS_HELP)
+        return PREFORK_ARGS_HELP;
+    return r == PF_OPTIONS_VERSION ? PREFORK_ARGS_VERSION : r;
+}
+
+/* The program lends its name unless the app has one. */
+void
+prefork_set_program(struct prefork *p, char *const *argv)
+{
+    const char *slash = strrchr(argv[0], '/');
+    char *name = p->app.name ? NULL : pf_text_copy(slash ? slash + 1 : argv[0]);
+
+    p->argv = argv;
+    p->frozen = false;
+    if (name) {
+        free(p->name);
+        p->name = name;
+    }
+}
+
+int
+prefork_load(struct prefork *p, const char *path)
+{
+    forget_error(p);
+    p->frozen = false;
+    return pf_load_config(p->settings, path, &p->error);
+}
+
+static int
+run_configure_hook(struct prefork *p)
+{
+    int r = 0;
+
+    p->in_configure = true;
+    if (p->app.configure_hook)
+        r = p->app.configure_hook(p, p->app.data);
+    p->in_configure = false;
+    if (r != 0 && p->error.exit_code == 0)
+        (void)fail(p, PREFORK_EXIT_CONFIG, ECANCELED, "configure_hook refused to start");
+    return r == 0 ? 0 : -ECANCELED;
+}
+
+static int
+load_named_file(struct prefork *p)
+{
+    const char *path = pf_settings_text(p->settings, PF_SETTING_CONF_FILE);
+
+    return path ? pf_load_config(p->settings, path, &p->error) : 0;
+}
+
+static bool
+is_shared_object(const struct prefork *p)
+{
+    const char *path = p->argv[0];
+    size_t length = strlen(path);
+
+    switch (pf_settings_choice(p->settings, PF_SETTING_HANDLER)) {
+    case PF_CHOICE_HANDLER_SO: return true;
+    case PF_CHOICE_HANDLER_AUTO: return length > 3 && strcmp(path + length - 3, ".so") == 0;
+    default: return false;
+    }
+}
+
+/* The hook of a shared object can only run once the object is loaded, for which the config
+ * file may have to be read. Ranks make the order of the two meaningless to values. */
+static int
+configure(struct prefork *p)
+{
+    int r = 0;
+
+    if (p->configured)
+        return 0;
+    r = run_configure_hook(p);
+    if (r == 0)
+        r = load_named_file(p);
+    if (r == 0 && p->argv && is_shared_object(p)) {
+        r = pf_module_load(p, p->argv[0]);
+        if (r == 0)
+            r = run_configure_hook(p);
+    }
+    p->configured = r == 0;
+    return r;
+}
+
+static bool
+has_functions(const struct prefork *p)
+{
+    return p->app.main_loop || p->app.process_request;
+}
+
+static int
+find_program(struct prefork *p)
+{
+    const char *name = p->argv[0];
+    int r;
+
+    if (p->program)
+        return 0;
+    r = pf_process_find_program(name, &p->program);
+    if (r < 0)
+        return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, -r, "program %s: %s%s", name,
+                            strerror(-r),
+                            r == -ENOENT && !strchr(name, '/') ? " in PATH" : "");
+    return 0;
+}
+
+/* Without anything to run, the settings alone are checked, as if for the handler they
+ * name. */
+static int
+choose_handler(struct prefork *p)
+{
+    struct pf_recipe *recipe = &p->config.recipe;
+    bool waits =
+        pf_settings_choice(p->settings, PF_SETTING_HANDLER) == PF_CHOICE_HANDLER_WAIT;
+
+    if (p->argv || !has_functions(p))
+        recipe->handler = waits ? PF_HANDLER_WAIT : PF_HANDLER_NOWAIT;
+    else
+        recipe->handler = p->app.main_loop ? PF_HANDLER_MAIN_LOOP : PF_HANDLER_CALLBACK;
+    return p->argv ? find_program(p) : 0;
+}
+
+static void
+note(void *context, const char *text)
+{
+    (void)context;
+    pf_log(PREFORK_LOG_NOTICE, "%s", text);
+}
+
+static int
+freeze(struct prefork *p)
+{
+    struct pf_recipe *recipe = &p->config.recipe;
+    int r;
+
+    if (p->frozen)
+        return 0;
+    p->config = (struct pf_config){0};
+    pf_log_open(p->name, (int)pf_settings_number(p->settings, PF_SETTING_LOG_LEVEL));
+    r = choose_handler(p);
+    if (r < 0)
+        return r;
+    recipe->app = p->app;
+    recipe->name = p->name;
+    recipe->program = p->program;
+    recipe->program_argv = p->argv;
+    r = pf_config_freeze(p->settings, &p->config, note, NULL, &p->error);
+    p->frozen = r == 0;
+    return r;
+}
+
+int
+prefork_check(struct prefork *p)
+{
+    int r;
+
+    forget_error(p);
+    r = configure(p);
+    return r < 0 ? r : freeze(p);
+}
+
+void
+prefork_print(const struct prefork *p, FILE *to)
+{
+    pf_config_print(p->settings, to);
+}
+
+void
+prefork_help(FILE *to)
+{
+    pf_settings_help(to);
+}
+
+static int
+check_to_run(struct prefork *p)
+{
+    int r = prefork_check(p);
+
+    if (r == 0 && !p->argv && !has_functions(p))
+        return fail(p, PREFORK_EXIT_CONFIG, EINVAL,
+                    "nothing to run: neither process_request, main_loop nor a program");
+    if (r == 0 && p->app.post_configure_hook &&
+        p->app.post_configure_hook(p, p->app.data) != 0)
+        r = p->error.exit_code != 0
+                ? -ECANCELED
+                : fail(p, PREFORK_EXIT_CONFIG, ECANCELED, "post_configure_hook refused to start");
+    return r < 0 ? r : freeze(p); /* the hook may have set something */
+}
+
+int
+prefork_run(struct prefork *p)
+{
+    if (p->running)
+        return PREFORK_EXIT_USAGE;
+    if (check_to_run(p) < 0)
+        return p->error.exit_code;
+    p->running = true;
+    (void)pf_startup_run(p, &p->config, &p->listeners, &p->error);
+    p->running = false;
+    return p->error.exit_code;
+}
+
+const char *
+prefork_error(const struct prefork *p)
+{
+    return p->error.text;
+}
+
+int
+prefork_exit_code(const struct prefork *p)
+{
+    return p->error.exit_code;
+}
+
+const char *
+prefork_listener_text(const struct prefork *p, unsigned index)
+{
+    return index < p->listeners.count ? p->listeners.table[index].address : NULL;
+}

@@ -1,0 +1,144 @@
+/* The prefork command: a user of the public header like any other.
+ *
+ *   prefork serve [settings] [--] program [argument ...]
+ *   prefork check [settings] [[--] program [argument ...]]
+ *
+ * One row per subcommand; each turns its result into an exit code of enum prefork_exit. */
+#include <prefork/prefork.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+struct subcommand {
+    const char *name;
+    const char *synopsis;
+    const char *text;
+    bool needs_program;
+    int (*run)(struct prefork *p);
+};
+
+static int
+fail(const char *command, int exit_code, const char *text)
+{
+    (void)fprintf(stderr, "prefork %s: %s\n", command, text);
+    return exit_code;
+}
+
+static int
+serve(struct prefork *p)
+{
+    int exit_code = prefork_run(p);
+
+    return exit_code == PREFORK_EXIT_OK ? exit_code
+                                        : fail("serve", exit_code, prefork_error(p));
+}
+
+static int
+check(struct prefork *p)
+{
+    if (prefork_check(p) < 0)
+        return fail("check", prefork_exit_code(p), prefork_error(p));
+    prefork_print(p, stdout);
+    return PREFORK_EXIT_OK;
+}
+
+static const struct subcommand subcommands[] = {
+    {"serve", "[settings] [--] program [argument ...]",
+     "serve connections with a program or a shared object", true, serve},
+    {"check", "[settings] [[--] program [argument ...]]",
+     "check settings and print those in effect, with their origins", false, check},
+};
+
+enum {
+    SUBCOMMAND_COUNT = sizeof subcommands / sizeof subcommands[0],
+};
+
+static void
+print_usage(FILE *to)
+{
+    (void)fprintf(to, "usage:\n");
+    for (int i = 0; i < SUBCOMMAND_COUNT; i++)
+        (void)fprintf(to, "  prefork %s %s\n      %s\n", subcommands[i].name,
+                      subcommands[i].synopsis, subcommands[i].text);
+    (void)fprintf(to, "  prefork --help | --version\n\n"
+                      "A program is run for each connection, with the connection as standard\n"
+                      "input and output; one that accepts by itself needs --handler wait; a\n"
+                      "name that ends in .so is a shared object (PREFORK_MODULE).\n\n");
+}
+
+static int
+help(void)
+{
+    print_usage(stdout);
+    (void)printf("settings (prefork.conf(5) has the full text):\n\n");
+    prefork_help(stdout);
+    return PREFORK_EXIT_OK;
+}
+
+static int
+version(void)
+{
+    (void)printf("prefork %s\n", PREFORK_VERSION);
+    return PREFORK_EXIT_OK;
+}
+
+static const struct subcommand *
+find(const char *name)
+{
+    for (int i = 0; i < SUBCOMMAND_COUNT; i++) {
+        if (strcmp(subcommands[i].name, name) == 0)
+            return &subcommands[i];
+    }
+    return NULL;
+}
+
+static int
+run_with(const struct subcommand *sub, struct prefork *p, int argc, char **argv)
+{
+    int used = argc;
+    int r = prefork_args(p, argc, argv, &used);
+
+    if (r == PREFORK_ARGS_HELP)
+        return help();
+    if (r == PREFORK_ARGS_VERSION)
+        return version();
+    if (r < 0)
+        return fail(sub->name, prefork_exit_code(p), prefork_error(p));
+    if (used < argc)
+        prefork_set_program(p, argv + used);
+    else if (sub->needs_program)
+        return fail(sub->name, PREFORK_EXIT_USAGE,
+                    "which program? prefork --help shows how to name it");
+    return sub->run(p);
+}
+
+static int
+run(const struct subcommand *sub, int argc, char **argv)
+{
+    struct prefork *p = prefork_new(&(struct prefork_app){0});
+    int exit_code;
+
+    if (!p)
+        return fail(sub->name, PREFORK_EXIT_SYSTEM, "out of memory");
+    exit_code = run_with(sub, p, argc, argv);
+    prefork_free(p);
+    return exit_code;
+}
+
+int
+main(int argc, char **argv)
+{
+    const struct subcommand *sub = argc > 1 ? find(argv[1]) : NULL;
+
+    if (sub)
+        return run(sub, argc - 1, argv + 1);
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return help();
+    if (argc > 1 && strcmp(argv[1], "--version") == 0)
+        return version();
+    if (argc > 1)
+        (void)fprintf(stderr, "prefork: there is no subcommand \"%s\"\n", argv[1]);
+    print_usage(stderr);
+    return PREFORK_EXIT_USAGE;
+}

@@ -1,0 +1,319 @@
+/* Rules between settings.
+ *
+ * One idea: what somebody set stands, and defaults move out of its way. So setting one
+ * number never breaks a server, and only two numbers that were both set can contradict
+ * each other. The steps have an order, from the value that everything depends on to the
+ * one that nothing depends on, and each step looks only at values that are settled:
+ *
+ *     sizing -> max_servers -> min_servers -> max_spare_servers -> min_spare_servers
+ *
+ *  - sizing:      a program that accepts by itself has a pool of fixed size;
+ *  - refuse:      pairs that were both set and contradict each other;
+ *  - max_servers: up to the largest that was set among the others, or, in a pool of
+ *                 fixed size, to min_servers;
+ *  - min_servers: down to max_servers, up to min_spare_servers; 0 on demand;
+ *  - max_spare:   down to max_servers, up to min_spare_servers;
+ *  - min_spare:   down to max_spare_servers and min_servers; 0 on demand.
+ *
+ * Because pairs were refused before, a step that finds a value in its way finds a
+ * default. In a pool of fixed size spares mean nothing: there they break no rule. */
+#include "config/check.h"
+
+#include "base/text.h"
+#include "config/setting.h"
+#include <prefork/prefork.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+enum {
+    NUMBER_BYTES = 24,
+    SENTENCE_BYTES = 384,
+};
+
+struct check {
+    struct pf_settings *settings;
+    enum pf_handler handler;
+    pf_config_note *note;
+    void *context;
+    struct pf_error *error;
+};
+
+/* ---- small words ----------------------------------------------------------------- */
+
+static bool
+is_set(const struct check *c, enum pf_setting_id id)
+{
+    return pf_settings_is_set(c->settings, id);
+}
+
+static unsigned
+number(const struct check *c, enum pf_setting_id id)
+{
+    return pf_settings_number(c->settings, id);
+}
+
+static bool
+is_sizing(const struct check *c, enum pf_sizing sizing)
+{
+    return pf_settings_choice(c->settings, PF_SETTING_SIZING) == (unsigned)sizing;
+}
+
+/* The key, value and origin of a setting: "max_servers 3 (x.conf:4)". */
+static void
+add_setting(struct pf_text *t, const struct check *c, enum pf_setting_id id)
+{
+    pf_text_add(t, "%s %s (", pf_setting_row(id)->key, pf_settings_text(c->settings, id));
+    pf_settings_add_origin(t, c->settings, id, 0);
+    pf_text_add(t, ")");
+}
+
+/* Two settings contradict each other. */
+static int
+refuse(const struct check *c, enum pf_setting_id a, const char *relation,
+       enum pf_setting_id b)
+{
+    char buffer[PF_ERROR_TEXT_BYTES];
+    struct pf_text t;
+
+    pf_text_init(&t, buffer, sizeof buffer);
+    add_setting(&t, c, a);
+    pf_text_add(&t, " %s ", relation);
+    add_setting(&t, c, b);
+    return pf_error_set(c->error, PREFORK_EXIT_CONFIG, EINVAL, "%s", buffer);
+}
+
+/* Give a default another value and tell why: because names it in the note, why in the
+ * origin that is printed. */
+static int
+adapt(const struct check *c, enum pf_setting_id id, const char *value, const char *verb,
+      const char *because, const char *why)
+{
+    char buffer[SENTENCE_BYTES];
+    struct pf_text t;
+    int r;
+
+    pf_text_init(&t, buffer, sizeof buffer);
+    pf_text_add(&t, "%s: %s %s to %s because %s", pf_setting_row(id)->key,
+                pf_settings_text(c->settings, id), verb, value, because);
+    r = pf_settings_adapt(c->settings, id, value, why, c->error);
+    if (r == 0 && c->note)
+        c->note(c->context, buffer);
+    return r;
+}
+
+/* Move the default of a number because of another setting; nothing if it is there. */
+static int
+move(const struct check *c, enum pf_setting_id id, unsigned to, enum pf_setting_id because)
+{
+    unsigned from = number(c, id);
+    const char *cause = pf_setting_row(because)->key;
+    char value[NUMBER_BYTES];
+    char why[SENTENCE_BYTES];
+    char buffer[SENTENCE_BYTES];
+    struct pf_text reason;
+
+    if (from == to)
+        return 0;
+    (void)snprintf(value, sizeof value, "%u", to);
+    (void)snprintf(why, sizeof why, "adapted to %s", cause);
+    pf_text_init(&reason, buffer, sizeof buffer);
+    pf_text_add(&reason, "%s is %s (", cause, pf_settings_text(c->settings, because));
+    pf_settings_add_origin(&reason, c->settings, because, 0);
+    pf_text_add(&reason, ")");
+    return adapt(c, id, value, to < from ? "lowered" : "raised", buffer, why);
+}
+
+static int
+move_down(const struct check *c, enum pf_setting_id id, enum pf_setting_id limit)
+{
+    return number(c, id) > number(c, limit) ? move(c, id, number(c, limit), limit) : 0;
+}
+
+static int
+move_up(const struct check *c, enum pf_setting_id id, enum pf_setting_id floor)
+{
+    return number(c, id) < number(c, floor) ? move(c, id, number(c, floor), floor) : 0;
+}
+
+/* ---- contradictions -------------------------------------------------------------- */
+
+/* Both were set, and small is greater than large. */
+static int
+refuse_pair(const struct check *c, enum pf_setting_id small, enum pf_setting_id large)
+{
+    if (is_set(c, small) && is_set(c, large) && number(c, small) > number(c, large))
+        return refuse(c, small, "is more than", large);
+    return 0;
+}
+
+/* What was set above zero cannot go with a pool that is empty when quiet. */
+static int
+refuse_on_demand(const struct check *c, enum pf_setting_id id)
+{
+    if (is_set(c, id) && number(c, id) > 0)
+        return refuse(c, id, "must be 0 with", PF_SETTING_SIZING);
+    return 0;
+}
+
+static int
+refuse_numbers(const struct check *c)
+{
+    static const struct {
+        enum pf_setting_id small;
+        enum pf_setting_id large;
+    } pairs[] = {
+        {PF_SETTING_MIN_SERVERS, PF_SETTING_MAX_SERVERS},
+        {PF_SETTING_MAX_SPARE_SERVERS, PF_SETTING_MAX_SERVERS},
+        {PF_SETTING_MIN_SPARE_SERVERS, PF_SETTING_MAX_SERVERS},
+        {PF_SETTING_MIN_SPARE_SERVERS, PF_SETTING_MAX_SPARE_SERVERS},
+    };
+    size_t count = is_sizing(c, PF_SIZING_STATIC) ? 1 : PF_COUNT(pairs);
+    int r = 0;
+
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = refuse_pair(c, pairs[i].small, pairs[i].large);
+    return r;
+}
+
+static int
+refuse_by_sizing(const struct check *c)
+{
+    int r;
+
+    if (is_sizing(c, PF_SIZING_ONDEMAND)) {
+        r = refuse_on_demand(c, PF_SETTING_MIN_SERVERS);
+        return r < 0 ? r : refuse_on_demand(c, PF_SETTING_MIN_SPARE_SERVERS);
+    }
+    if (is_set(c, PF_SETTING_MIN_SERVERS) && number(c, PF_SETTING_MIN_SERVERS) == 0)
+        return refuse(c, PF_SETTING_MIN_SERVERS, "needs sizing ondemand and not",
+                      PF_SETTING_SIZING);
+    if (is_sizing(c, PF_SIZING_DYNAMIC))
+        return refuse_pair(c, PF_SETTING_MIN_SPARE_SERVERS, PF_SETTING_MIN_SERVERS);
+    return 0;
+}
+
+/* ---- the steps ------------------------------------------------------------------- */
+
+static int
+settle_sizing(const struct check *c)
+{
+    char buffer[SENTENCE_BYTES];
+    struct pf_text t;
+
+    if (c->handler != PF_HANDLER_WAIT || is_sizing(c, PF_SIZING_STATIC))
+        return 0;
+    if (!is_set(c, PF_SETTING_SIZING))
+        return adapt(c, PF_SETTING_SIZING, "static", "changed",
+                     "a program that accepts by itself has a pool of fixed size",
+                     "adapted to handler wait");
+    pf_text_init(&t, buffer, sizeof buffer);
+    add_setting(&t, c, PF_SETTING_SIZING);
+    return pf_error_set(c->error, PREFORK_EXIT_CONFIG, EINVAL,
+                        "%s: a program that accepts by itself (handler wait) has a pool of "
+                        "fixed size; leave sizing out or set it to static",
+                        buffer);
+}
+
+/* The setting with the largest number among those that were set and max_servers. */
+static enum pf_setting_id
+largest(const struct check *c)
+{
+    static const enum pf_setting_id others[] = {
+        PF_SETTING_MIN_SERVERS,
+        PF_SETTING_MIN_SPARE_SERVERS,
+        PF_SETTING_MAX_SPARE_SERVERS,
+    };
+    enum pf_setting_id id = PF_SETTING_MAX_SERVERS;
+
+    for (size_t i = 0; i < PF_COUNT(others); i++) {
+        if (is_set(c, others[i]) && number(c, others[i]) > number(c, id))
+            id = others[i];
+    }
+    return id;
+}
+
+static int
+settle_max(const struct check *c)
+{
+    enum pf_setting_id id = PF_SETTING_MAX_SERVERS;
+
+    if (is_set(c, id))
+        return 0;
+    if (!is_sizing(c, PF_SIZING_STATIC))
+        id = largest(c);
+    else if (is_set(c, PF_SETTING_MIN_SERVERS) || c->handler == PF_HANDLER_WAIT)
+        id = PF_SETTING_MIN_SERVERS;
+    return move(c, PF_SETTING_MAX_SERVERS, number(c, id), id);
+}
+
+static int
+settle_min(const struct check *c)
+{
+    const enum pf_setting_id id = PF_SETTING_MIN_SERVERS;
+    int r;
+
+    if (is_set(c, id))
+        return 0;
+    if (is_sizing(c, PF_SIZING_ONDEMAND))
+        return adapt(c, id, "0", "lowered", "sizing is ondemand", "adapted to sizing");
+    if (is_sizing(c, PF_SIZING_STATIC))
+        return move(c, id, number(c, PF_SETTING_MAX_SERVERS), PF_SETTING_MAX_SERVERS);
+    r = move_down(c, id, PF_SETTING_MAX_SERVERS);
+    if (r == 0 && is_set(c, PF_SETTING_MIN_SPARE_SERVERS))
+        r = move_up(c, id, PF_SETTING_MIN_SPARE_SERVERS);
+    return r;
+}
+
+/* Nothing has to be done about a spare that was set, or that means nothing. */
+static bool
+is_settled_spare(const struct check *c, enum pf_setting_id id)
+{
+    return is_set(c, id) || is_sizing(c, PF_SIZING_STATIC);
+}
+
+static int
+settle_max_spare(const struct check *c)
+{
+    const enum pf_setting_id id = PF_SETTING_MAX_SPARE_SERVERS;
+    int r;
+
+    if (is_settled_spare(c, id))
+        return 0;
+    r = move_down(c, id, PF_SETTING_MAX_SERVERS);
+    if (r == 0 && is_set(c, PF_SETTING_MIN_SPARE_SERVERS))
+        r = move_up(c, id, PF_SETTING_MIN_SPARE_SERVERS);
+    return r;
+}
+
+static int
+settle_min_spare(const struct check *c)
+{
+    const enum pf_setting_id id = PF_SETTING_MIN_SPARE_SERVERS;
+    int r;
+
+    if (is_settled_spare(c, id))
+        return 0;
+    if (is_sizing(c, PF_SIZING_ONDEMAND))
+        return adapt(c, id, "0", "lowered", "sizing is ondemand", "adapted to sizing");
+    r = move_down(c, id, PF_SETTING_MAX_SPARE_SERVERS);
+    if (r == 0)
+        r = move_down(c, id, PF_SETTING_MIN_SERVERS);
+    return r;
+}
+
+int
+pf_check_settings(struct pf_settings *settings, enum pf_handler handler,
+                  pf_config_note *note, void *context, struct pf_error *error)
+{
+    static int (*const steps[])(const struct check *) = {
+        settle_sizing, refuse_numbers,   refuse_by_sizing, settle_max,
+        settle_min,    settle_max_spare, settle_min_spare,
+    };
+    const struct check c = {settings, handler, note, context, error};
+    int r = 0;
+
+    for (size_t i = 0; i < PF_COUNT(steps) && r == 0; i++)
+        r = steps[i](&c);
+    return r;
+}

@@ -1,0 +1,175 @@
+/* The grammar of config files.
+ *
+ * One line at a time is copied into a buffer of fixed size, without its comment; there
+ * it is cut into key and value, which go to pf_settings_set(). The text is never read
+ * past its length and never written.
+ *
+ * What is not there, on purpose: quotes, escapes other than \#, percent codes,
+ * continued lines, sections, includes. A value is what stands on the line. */
+#include "config/parse.h"
+
+#include "base/text.h"
+#include "config/setting.h"
+#include <prefork/prefork.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define BLANKS "\t "
+#define ENDING BLANKS "\r" /* of a line, without meaning */
+#define KEY_LETTERS                                                                        \
+    "abcdefghijklmnopqrstuvwxyz"                                                           \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"                                                           \
+    "0123456789_-"
+
+struct parser {
+    struct pf_settings *settings;
+    struct pf_error *error;
+    struct pf_origin origin; /* the line that is being read */
+    char line[PF_PARSE_LINE_BYTES + 1];
+};
+
+/* Say what is wrong with the shape of the line; key may be NULL. */
+static int
+refuse(struct parser *p, const char *key, const char *what)
+{
+    char buffer[PF_ERROR_TEXT_BYTES];
+    struct pf_text t;
+
+    pf_text_init(&t, buffer, sizeof buffer);
+    if (key) {
+        pf_origin_add_subject(&t, &p->origin, key);
+    } else {
+        pf_origin_add(&t, &p->origin, PF_SETTING_CONF_FILE);
+    }
+    return pf_error_set(p->error, PREFORK_EXIT_CONFIG, EINVAL, "%s: %s", buffer, what);
+}
+
+/* Length without blanks and carriage returns at the end. */
+static size_t
+trimmed(const char *bytes, size_t length)
+{
+    while (length > 0 && memchr(ENDING, bytes[length - 1], sizeof ENDING - 1))
+        length--;
+    return length;
+}
+
+static bool
+has_control(const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if ((c < ' ' && c != '\t') || c == 127)
+            return true;
+    }
+    return false;
+}
+
+/* Copy the line into p->line, up to its comment, with \# as #. */
+static void
+copy_line(struct parser *p, const char *bytes, size_t length)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < length && bytes[i] != '#'; i++) {
+        if (bytes[i] == '\\' && i + 1 < length && bytes[i + 1] == '#')
+            i++;
+        p->line[used++] = bytes[i];
+    }
+    p->line[trimmed(p->line, used)] = '\0';
+}
+
+/* Skip what stands between key and value: blanks, with at most one = or : among them.
+ * *ret_sign tells whether there was one. */
+static char *
+skip_separator(char *s, bool *ret_sign)
+{
+    s += strspn(s, BLANKS);
+    *ret_sign = *s == '=' || *s == ':';
+    if (*ret_sign)
+        s++;
+    return s + strspn(s, BLANKS);
+}
+
+/* A key that stands alone: fine for flags. */
+static int
+set_alone(struct parser *p, const char *key)
+{
+    enum pf_setting_id id;
+
+    if (pf_setting_find(key, &id) == 0 && pf_setting_row(id)->type != PF_TYPE_FLAG)
+        return refuse(p, key, "a value is needed");
+    return pf_settings_set(p->settings, key, "1", &p->origin, p->error);
+}
+
+static int
+set_entry(struct parser *p, const char *key, const char *value)
+{
+    enum pf_setting_id id;
+
+    if (pf_setting_find(key, &id) == 0 && id == PF_SETTING_CONF_FILE)
+        return refuse(p, key, "a config file cannot name another one");
+    return pf_settings_set(p->settings, key, value, &p->origin, p->error);
+}
+
+/* Cut p->line into key and value. */
+static int
+parse_entry(struct parser *p)
+{
+    char *key = p->line + strspn(p->line, BLANKS);
+    char *end;
+    char *value;
+    bool sign;
+
+    if (*key == '\0')
+        return 0;
+    if (pf_text_begins(key, "--"))
+        key += 2;
+    end = key + strspn(key, KEY_LETTERS);
+    if (end == key)
+        return refuse(p, NULL, "a line begins with the name of a setting");
+    value = skip_separator(end, &sign);
+    if (value == end && *end != '\0')
+        return refuse(p, NULL, "between a setting and its value stands a blank, = or :");
+    *end = '\0';
+    if (*value == '\0' && !sign)
+        return set_alone(p, key);
+    return set_entry(p, key, value);
+}
+
+static int
+parse_line(struct parser *p, const char *bytes, size_t length)
+{
+    length = trimmed(bytes, length);
+    if (length > PF_PARSE_LINE_BYTES)
+        return refuse(p, NULL, "the line is longer than 4096 bytes");
+    if (has_control(bytes, length))
+        return refuse(p, NULL, "there is a control character in the line");
+    copy_line(p, bytes, length);
+    return parse_entry(p);
+}
+
+int
+pf_parse_config(struct pf_settings *settings, const char *name, const char *text,
+                size_t length, struct pf_error *error)
+{
+    struct parser p = {
+        .settings = settings,
+        .error = error,
+        .origin = {.kind = PF_ORIGIN_FILE, .file = name},
+    };
+    int r = 0;
+
+    while (length > 0 && r == 0) {
+        const char *newline = memchr(text, '\n', length);
+        size_t line = newline ? (size_t)(newline - text) : length;
+        size_t skip = newline ? line + 1 : line;
+
+        p.origin.line++;
+        r = parse_line(&p, text, line);
+        text += skip;
+        length -= skip;
+    }
+    return r;
+}

@@ -1,0 +1,178 @@
+/* All settings with their values and where each came from.
+ *
+ * settings.def has one row per setting. Every source goes through pf_settings_set(), so
+ * a value is checked in one place and its origin is kept: a later message can say
+ * "max_servers 3 (x.conf:4)". A source of higher rank wins; within one source the last
+ * scalar wins and lists collect; across sources a list is replaced as a whole. */
+#ifndef PF_CONFIG_SETTING_H
+#define PF_CONFIG_SETTING_H
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "base/time.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Ranks, weakest first. */
+enum pf_origin_kind {
+    PF_ORIGIN_DEFAULT,  /* settings.def, or adapted by pf_config_freeze() */
+    PF_ORIGIN_PROGRAM,  /* prefork_set() from configure_hook */
+    PF_ORIGIN_FILE,     /* config file */
+    PF_ORIGIN_CALL,     /* prefork_set() elsewhere */
+    PF_ORIGIN_ARGUMENT, /* command line */
+};
+
+struct pf_origin {
+    enum pf_origin_kind kind;
+    const char *file; /* borrowed from the settings; NULL unless PF_ORIGIN_FILE */
+    unsigned line;    /* 1 and up in file */
+};
+
+/* PF_SETTING_PORT, ...: one per row of settings.def. */
+enum pf_setting_id {
+#define PF_SETTING(id, ...) PF_SETTING_##id,
+#include "config/settings.def"
+#undef PF_SETTING
+    PF_SETTING_COUNT_OF,
+};
+
+enum pf_setting_type {
+    PF_TYPE_FLAG,
+    PF_TYPE_COUNT,   /* whole number within bounds */
+    PF_TYPE_SECONDS, /* with fraction, within bounds */
+    PF_TYPE_PERCENT, /* whole number within bounds */
+    PF_TYPE_TEXT,
+    PF_TYPE_PATH,
+    PF_TYPE_CHOICE, /* one of the row's words */
+    PF_TYPE_MODE,   /* octal permissions */
+};
+
+enum pf_setting_number {
+    PF_NUMBER_SCALAR,
+    PF_NUMBER_LIST,
+};
+
+/* When a changed value can take effect. */
+enum pf_setting_applies {
+    PF_APPLIES_NOW,
+    PF_APPLIES_WORKER,
+    PF_APPLIES_RESTART,
+};
+
+/* One row of settings.def; the columns are explained there. */
+struct pf_setting {
+    const char *group;
+    const char *key;
+    enum pf_setting_type type;
+    const char *initial; /* the default, as text */
+    double min;
+    double max;
+    const char *unit;
+    enum pf_setting_number number;
+    enum pf_setting_applies applies;
+    const char *aliases;
+    const char *words;
+    const char *help;
+    const char *manual;
+};
+
+/* The words of `handler`, as pf_settings_choice() counts them. Those of `sizing` and
+ * `accept_order` are enum pf_sizing and enum pf_accept_order. */
+enum pf_setting_handler {
+    PF_CHOICE_HANDLER_AUTO,
+    PF_CHOICE_HANDLER_SO,
+    PF_CHOICE_HANDLER_NOWAIT,
+    PF_CHOICE_HANDLER_WAIT,
+};
+
+struct pf_settings;
+
+/* ---- the table ------------------------------------------------------------------- */
+
+/* The row of id; borrowed, static. */
+const struct pf_setting *pf_setting_row(enum pf_setting_id id);
+
+/* The setting that key names, by its name or an alias; "-" and "_" are the same. 0 or
+ * -ENOENT; *ret_id is untouched on failure. */
+PF_MUST_USE int pf_setting_find(const char *key, enum pf_setting_id *ret_id);
+
+/* The key or alias that key was most probably meant to be, or NULL; not terminated after
+ * *ret_length bytes; borrowed, static. */
+const char *pf_setting_nearest(const char *key, size_t *ret_length);
+
+/* ---- origins as text ------------------------------------------------------------- */
+
+/* Append where a value of setting id came from, for use in brackets: "x.conf:4",
+ * "--max-servers", "prefork_set", "configure_hook", "default". */
+void pf_origin_add(struct pf_text *t, const struct pf_origin *origin,
+                   enum pf_setting_id id);
+
+/* Append the beginning of a sentence about key: "x.conf:4: max_servers",
+ * "--max-servers", "prefork_set: max_servers", "max_servers". */
+void pf_origin_add_subject(struct pf_text *t, const struct pf_origin *origin,
+                           const char *key);
+
+/* ---- values ---------------------------------------------------------------------- */
+
+/* All settings at their defaults (given), or NULL when memory is out. */
+struct pf_settings *pf_settings_new(void);
+
+/* NULL is fine. */
+void pf_settings_free(struct pf_settings *settings);
+
+/* Check and store one value. key, value and origin with its file are copied. A value of
+ * a lower rank than the stored one is checked and then dropped.
+ *
+ * 0, -ENOENT (no such key), -EINVAL (not a value of this type; empty; control characters
+ * or outer blanks), -ERANGE (out of bounds), -ENOMEM; with the sentence in error and
+ * PREFORK_EXIT_CONFIG, or PREFORK_EXIT_USAGE for an unknown key of the command line.
+ * Nothing changes on failure. */
+PF_MUST_USE int pf_settings_set(struct pf_settings *settings, const char *key,
+                                const char *value, const struct pf_origin *origin,
+                                struct pf_error *error);
+
+/* Replace the default of a setting that nobody has set; why is copied and becomes part
+ * of its origin's text ("default, adapted to max_servers" for "adapted to max_servers").
+ * As pf_settings_set(). */
+PF_MUST_USE int pf_settings_adapt(struct pf_settings *settings, enum pf_setting_id id,
+                                  const char *value, const char *why,
+                                  struct pf_error *error);
+
+/* Undo all pf_settings_adapt(). 0 or -ENOMEM with the sentence. */
+PF_MUST_USE int pf_settings_restore(struct pf_settings *settings, struct pf_error *error);
+
+/* True if somebody set it: it is more than a default. */
+bool pf_settings_is_set(const struct pf_settings *settings, enum pf_setting_id id);
+
+/* The value, of a setting of the type that the name says; anything else is a bug.
+ * number: COUNT, PERCENT, MODE. choice: index of the word. text: TEXT, PATH, and every
+ * other type as it was written; NULL while it is not set and has no default; the last
+ * one of a list. Text is borrowed until the setting changes. A number without value is 0.
+ */
+unsigned pf_settings_number(const struct pf_settings *settings, enum pf_setting_id id);
+pf_time pf_settings_span(const struct pf_settings *settings, enum pf_setting_id id);
+bool pf_settings_flag(const struct pf_settings *settings, enum pf_setting_id id);
+unsigned pf_settings_choice(const struct pf_settings *settings, enum pf_setting_id id);
+const char *pf_settings_text(const struct pf_settings *settings, enum pf_setting_id id);
+
+/* Entries of a list, in order; a scalar is a list of one, or of none while it is not
+ * set. Items and origins are borrowed as above; NULL past the last item. */
+unsigned pf_settings_item_count(const struct pf_settings *settings, enum pf_setting_id id);
+const char *pf_settings_item(const struct pf_settings *settings, enum pf_setting_id id,
+                             unsigned index);
+const struct pf_origin *pf_settings_item_origin(const struct pf_settings *settings,
+                                                enum pf_setting_id id, unsigned index);
+
+/* Where the value came from: of a list, where its last entry did. Borrowed. */
+const struct pf_origin *pf_settings_origin(const struct pf_settings *settings,
+                                           enum pf_setting_id id);
+
+/* Append the origin of entry index (0 for a scalar) as text; like pf_origin_add(), and
+ * adapted defaults say so. */
+void pf_settings_add_origin(struct pf_text *t, const struct pf_settings *settings,
+                            enum pf_setting_id id, unsigned index);
+
+#endif

@@ -1,0 +1,45 @@
+/* The plan: what to do now, and until when to sleep.
+ *
+ * pf_plan_make() is the whole policy of prefork in one pure call: equal pool, policy and
+ * time give an equal plan. It may be called at any time; a plan that is carried out makes
+ * the next one empty. */
+#ifndef PF_CORE_PLAN_H
+#define PF_CORE_PLAN_H
+
+#include "core/policy.h"
+#include "core/pool.h"
+
+enum {
+    PF_PLAN_ACTIONS_MAX = 128,
+    PF_PLAN_BIRTHS_MAX = 32, /* of these at most: a turn of the loop stays short */
+};
+
+enum pf_action_kind {
+    PF_ACTION_BURY,        /* tell its obituary, free its slot */
+    PF_ACTION_CLOSE_DOORS, /* accept no new connection anywhere */
+    PF_ACTION_ASK,         /* ask a worker to leave */
+    PF_ACTION_TERM,        /* SIGTERM */
+    PF_ACTION_KILL,        /* SIGKILL */
+    PF_ACTION_BIRTH,       /* fork a worker */
+};
+
+struct pf_action {
+    enum pf_action_kind kind;
+    enum pf_reason reason;
+    unsigned slot;  /* of BURY, ASK, TERM, KILL */
+    uint64_t birth; /* who was meant: the slot's birth number */
+};
+
+struct pf_plan {
+    unsigned count;
+    struct pf_action actions[PF_PLAN_ACTIONS_MAX];
+    pf_time deadline;    /* the next plan is due then at the latest; PF_NEVER: only events */
+    unsigned wake_below; /* an idle count below this should wake the master; 0: none */
+    bool watch_doors;    /* a connection should wake the master: nobody else would take it */
+    bool finished;       /* nothing is left to do: leave the loop */
+};
+
+void pf_plan_make(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
+                  pf_time now);
+
+#endif

@@ -1,0 +1,42 @@
+/* The numbers a decision depends on, as plain values.
+ *
+ * config/ produces it, core/ consumes it, nobody changes it in between except TTIN and
+ * TTOU, which move min_servers and max_servers (core/size.h). Everything is checked
+ * before it gets here: min_servers <= max_servers, min_spare_servers <=
+ * max_spare_servers <= max_servers. */
+#ifndef PF_CORE_POLICY_H
+#define PF_CORE_POLICY_H
+
+#include "base/time.h"
+
+#include <stdbool.h>
+
+/* How the size of the pool follows the load. */
+enum pf_sizing {
+    PF_SIZING_DYNAMIC,  /* between min_servers and max_servers, with spares */
+    PF_SIZING_STATIC,   /* max_servers, always */
+    PF_SIZING_ONDEMAND, /* none until somebody connects; back to none when quiet */
+};
+
+struct pf_policy {
+    enum pf_sizing sizing;
+    unsigned min_servers;       /* workers: the floor */
+    unsigned min_spare_servers; /* workers: idle ones to keep ready */
+    unsigned max_spare_servers; /* workers: idle ones tolerated */
+    unsigned max_servers;       /* workers: the exact ceiling, leaving ones included */
+    unsigned max_recycling;     /* workers: how many may be on their way out for
+                                   max_requests or age at once; at least 1 */
+
+    pf_time check_for_waiting; /* window of the low-water mark for max_spare_servers */
+    pf_time spare_timeout;     /* window of the low-water mark for min_spare_servers */
+    pf_time min_child_ttl;     /* after a birth, no surplus is retired for this long */
+    pf_time check_for_spawn;   /* the idle count is audited this often */
+
+    pf_time start_timeout;    /* birth to ready; PF_NEVER: no limit */
+    pf_time request_timeout;  /* one request; PF_NEVER: no limit */
+    pf_time graceful_timeout; /* QUIT: time for running requests */
+    pf_time stop_timeout;     /* TERM, INT: time for running requests */
+    pf_time kill_timeout;     /* from SIGTERM to SIGKILL */
+};
+
+#endif

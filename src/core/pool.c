@@ -1,0 +1,279 @@
+/* The master's table of workers.
+ *
+ * Slots are fixed and the lowest vacant one is used first, so the table stays dense and a
+ * scan stops at `used`. move() is the only function that changes a life; it keeps the
+ * counts, so that sum(count) == capacity always.
+ *
+ * What a bad start is. A worker that ends before it was ready, or that ends by itself
+ * (not asked, not signalled) before it either accepted a connection or lived
+ * PF_POOL_PROOF long. One exception: a worker that was ready and died of SIGKILL was
+ * killed by somebody, not by its program. Bad starts of one batch count once: only a
+ * worker born after the last counted failure can be the next one. A streak ends when a
+ * worker born after the last failure proves itself. Workers that were there before prove
+ * nothing: the old ones may serve happily while every new one fails in its
+ * child_init_hook. */
+#include "core/pool.h"
+
+#include "base/attr.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+/* A worker that lived this long without harm has started well. */
+#define PF_POOL_PROOF PF_SECOND
+
+void
+pf_pool_init(struct pf_pool *pool, struct pf_slot *slots, unsigned capacity, uint32_t seed,
+             pf_time now)
+{
+    *pool = (struct pf_pool){
+        .slots = slots,
+        .capacity = capacity,
+        .random = seed != 0 ? seed : 1,
+        .last_birth = now,
+        .start = {.forgiven = 1, .first = PF_SECOND / 10, .longest = 60 * PF_SECOND},
+        .fork = {.forgiven = 0, .first = PF_SECOND / 20, .longest = 5 * PF_SECOND},
+        .waiting = {.started = now, .lowest = UINT_MAX},
+        .quiet = {.started = now, .lowest = UINT_MAX},
+        .idle_lowest = UINT_MAX,
+    };
+    pool->count[PF_LIFE_VACANT] = capacity;
+    for (unsigned i = 0; i < capacity; i++)
+        slots[i] = (struct pf_slot){.life = PF_LIFE_VACANT};
+}
+
+uint32_t
+pf_pool_random(struct pf_pool *pool)
+{
+    /* xorshift32 (Marsaglia, "Xorshift RNGs", 2003) */
+    pool->random ^= pool->random << 13;
+    pool->random ^= pool->random >> 17;
+    pool->random ^= pool->random << 5;
+    return pool->random;
+}
+
+static void
+move(struct pf_pool *pool, struct pf_slot *s, enum pf_life_event event)
+{
+    enum pf_life next = pf_life_next(s->life, event);
+
+    PF_ASSERT(next != PF_LIFE_COUNT_OF);
+    pool->count[s->life]--;
+    pool->count[next]++;
+    s->life = next;
+}
+
+static struct pf_slot *
+slot_of(struct pf_pool *pool, unsigned slot)
+{
+    PF_ASSERT(slot < pool->capacity);
+    return &pool->slots[slot];
+}
+
+unsigned
+pf_pool_vacant(const struct pf_pool *pool)
+{
+    unsigned i = pool->vacant_from;
+
+    while (i < pool->capacity && pool->slots[i].life != PF_LIFE_VACANT)
+        i++;
+    return i;
+}
+
+void
+pf_pool_born(struct pf_pool *pool, unsigned slot, pid_t pid, pf_time now)
+{
+    struct pf_slot *s = slot_of(pool, slot);
+
+    move(pool, s, PF_LIFE_BORN);
+    *s = (struct pf_slot){.life = s->life, .pid = pid, .born = now, .birth = ++pool->births};
+    pool->last_birth = now;
+    pool->vacant_from = slot + 1;
+    if (slot >= pool->used)
+        pool->used = slot + 1;
+    pf_backoff_succeed(&pool->fork);
+}
+
+void
+pf_pool_fork_failed(struct pf_pool *pool, pf_time now)
+{
+    pf_backoff_fail(&pool->fork, now, pf_pool_random(pool));
+}
+
+void
+pf_pool_told(struct pf_pool *pool, unsigned slot, const struct pf_told *told)
+{
+    struct pf_slot *s = slot_of(pool, slot);
+
+    if (!pf_life_alive(s->life))
+        return;
+    s->told = *told;
+    if (!told->ready)
+        return;
+    s->was_ready = true;
+    move(pool, s, told->busy ? PF_LIFE_TAKES : s->life == PF_LIFE_BUSY ? PF_LIFE_DONE
+                                                                       : PF_LIFE_READY);
+}
+
+void
+pf_pool_asked(struct pf_pool *pool, unsigned slot, enum pf_reason reason)
+{
+    struct pf_slot *s = slot_of(pool, slot);
+
+    move(pool, s, PF_LIFE_ASKED);
+    s->reason = reason;
+    s->exempt = true;
+}
+
+void
+pf_pool_signalled(struct pf_pool *pool, unsigned slot, enum pf_step step,
+                  enum pf_reason reason, pf_time now)
+{
+    struct pf_slot *s = slot_of(pool, slot);
+
+    move(pool, s, PF_LIFE_SIGNALLED);
+    s->reason = reason;
+    s->step = step;
+    s->signalled = now;
+    s->exempt = reason != PF_REASON_SLOW_START && reason != PF_REASON_STILL_THERE;
+}
+
+void
+pf_pool_failed(struct pf_pool *pool, unsigned slot)
+{
+    slot_of(pool, slot)->failed = true;
+}
+
+/* It was of use, or at least harmless for long enough. */
+static bool
+proven(const struct pf_slot *s, pf_time now)
+{
+    return s->was_ready && !s->failed && (s->told.requests > 0 || now - s->born >= PF_POOL_PROOF);
+}
+
+static bool
+killed_from_outside(const struct pf_slot *s)
+{
+    return s->was_ready && WIFSIGNALED(s->wait_status) &&
+           WTERMSIG(s->wait_status) == SIGKILL;
+}
+
+static bool
+is_bad_start(const struct pf_slot *s)
+{
+    return s->failed ||
+           (!s->exempt && !proven(s, s->ended) && !killed_from_outside(s));
+}
+
+/* Born after the last bad start that was counted: its end can be the next failure, and
+ * its life can end the streak. Births are numbered because a clock may stand still
+ * between a death and the birth that answers it. */
+static bool
+of_next_batch(const struct pf_pool *pool, const struct pf_slot *s)
+{
+    return s->birth > pool->births_at_failure;
+}
+
+static bool
+streak_is_over(const struct pf_pool *pool, pf_time now)
+{
+    for (unsigned i = 0; i < pool->used; i++) {
+        const struct pf_slot *s = &pool->slots[i];
+        if (s->life != PF_LIFE_VACANT && of_next_batch(pool, s) &&
+            proven(s, s->life == PF_LIFE_GONE ? s->ended : now))
+            return true;
+    }
+    return false;
+}
+
+void
+pf_pool_forgive(struct pf_pool *pool, pf_time now)
+{
+    if (pool->start.streak > 0 && streak_is_over(pool, now))
+        pf_backoff_succeed(&pool->start);
+}
+
+pf_time
+pf_pool_forgive_at(const struct pf_pool *pool, pf_time now)
+{
+    pf_time at = PF_NEVER;
+
+    if (pool->start.streak == 0)
+        return PF_NEVER;
+    for (unsigned i = 0; i < pool->used; i++) {
+        const struct pf_slot *s = &pool->slots[i];
+        if (pf_life_alive(s->life) && of_next_batch(pool, s) &&
+            s->born + PF_POOL_PROOF > now)
+            at = pf_time_earlier(at, s->born + PF_POOL_PROOF);
+    }
+    return at;
+}
+
+static enum pf_reason
+obituary(const struct pf_slot *s)
+{
+    if (is_bad_start(s))
+        return PF_REASON_BAD_START;
+    if (WIFSIGNALED(s->wait_status))
+        return PF_REASON_KILLED;
+    return WEXITSTATUS(s->wait_status) == 0 ? PF_REASON_LEFT : PF_REASON_FAILED;
+}
+
+void
+pf_pool_died(struct pf_pool *pool, unsigned slot, int wait_status, pf_time now)
+{
+    struct pf_slot *s = slot_of(pool, slot);
+
+    move(pool, s, PF_LIFE_DIED);
+    s->wait_status = wait_status;
+    s->ended = now;
+    s->reason = obituary(s);
+    pool->requests_buried += s->told.requests;
+    pf_pool_forgive(pool, now);
+    if (s->reason == PF_REASON_BAD_START && of_next_batch(pool, s)) {
+        pool->births_at_failure = pool->births;
+        pf_backoff_fail(&pool->start, now, pf_pool_random(pool));
+    }
+}
+
+void
+pf_pool_buried(struct pf_pool *pool, unsigned slot)
+{
+    struct pf_slot *s = slot_of(pool, slot);
+
+    move(pool, s, PF_LIFE_BURIED);
+    *s = (struct pf_slot){.life = s->life};
+    if (slot < pool->vacant_from)
+        pool->vacant_from = slot;
+}
+
+void
+pf_pool_outdate(struct pf_pool *pool)
+{
+    pool->outdated = pool->births;
+}
+
+unsigned
+pf_pool_alive(const struct pf_pool *pool)
+{
+    return pool->capacity - pool->count[PF_LIFE_VACANT] - pool->count[PF_LIFE_GONE];
+}
+
+unsigned
+pf_pool_serving(const struct pf_pool *pool)
+{
+    return pool->count[PF_LIFE_STARTING] + pool->count[PF_LIFE_IDLE] +
+           pool->count[PF_LIFE_BUSY];
+}
+
+uint64_t
+pf_pool_requests(const struct pf_pool *pool)
+{
+    uint64_t sum = pool->requests_buried;
+
+    for (unsigned i = 0; i < pool->used; i++) {
+        if (pf_life_alive(pool->slots[i].life))
+            sum += pool->slots[i].told.requests;
+    }
+    return sum;
+}

@@ -1,0 +1,36 @@
+/* Replacing workers a few at a time.
+ *
+ * A worker that has accepted nearly max_requests connections says so and goes on serving
+ * until it is asked to leave (or its hard limit is reached: then it waits, without
+ * accepting). The master lets at most max_recycling of them go at once, and counts
+ * workers that are starting against the same number: a pool whose workers take long to
+ * start does not lose its warm ones faster than new ones become ready.
+ *
+ * While births fail nobody is replaced: what lives is what there is. */
+#include "core/recycle.h"
+
+unsigned
+pf_recycle_room(const struct pf_pool *pool, const struct pf_policy *policy)
+{
+    unsigned under_way = pool->count[PF_LIFE_STARTING];
+
+    if (pf_backoff_cautious(&pool->start) || pool->fork.streak > 0)
+        return 0;
+    for (unsigned i = 0; i < pool->used; i++) {
+        const struct pf_slot *s = &pool->slots[i];
+        if (s->life == PF_LIFE_DRAINING && (s->reason == PF_REASON_MAX_REQUESTS ||
+                                            s->reason == PF_REASON_OUTDATED))
+            under_way++;
+    }
+    return under_way < policy->max_recycling ? policy->max_recycling - under_way : 0;
+}
+
+enum pf_reason
+pf_recycle_reason(const struct pf_pool *pool, const struct pf_slot *s)
+{
+    if (s->life != PF_LIFE_IDLE && s->life != PF_LIFE_BUSY)
+        return PF_REASON_NONE;
+    if (s->told.wants_leave)
+        return PF_REASON_MAX_REQUESTS;
+    return s->birth <= pool->outdated ? PF_REASON_OUTDATED : PF_REASON_NONE;
+}

@@ -1,0 +1,112 @@
+/* The board: one page per worker, written by that worker alone, and a page of hints.
+ *
+ * What is where, and who writes it:
+ *
+ *   slot page (one per worker)       the worker writes, the master reads
+ *     what it does, since when, how many connections it has accepted
+ *
+ *   hints page (one)                 everybody writes
+ *     idle          how many workers are idle, and how often that changed
+ *     lowest        the lowest idle count since the master last looked
+ *     wake_below    an idle count below this wakes the master once; 0: none does
+ *     want_ready    a worker that becomes ready wakes the master once
+ *
+ * The master believes slot pages as gossip (core/pool.h) and hints only so far as to wake
+ * up: who is alive, and who may do what, stands in its private table. Nothing on the board
+ * is an index, a pointer or a length, so there is nothing in it to follow. A hostile
+ * worker can make the master wake too often or too late; the master audits the idle count
+ * against the slots whenever it is awake. */
+#ifndef PF_LINK_BOARD_H
+#define PF_LINK_BOARD_H
+
+#include "base/attr.h"
+#include "base/time.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a worker does. The two changing states say that the idle count is about to be, or
+ * has just been, changed: whoever dies there leaves the count in doubt. */
+enum pf_board_state {
+    PF_BOARD_STARTING,
+    PF_BOARD_TO_IDLE,
+    PF_BOARD_IDLE,
+    PF_BOARD_TO_BUSY,
+    PF_BOARD_BUSY,
+    PF_BOARD_SPENT, /* has accepted all it may; waits to be asked to leave */
+};
+
+struct pf_board_slot {
+    _Atomic uint32_t state;       /* enum pf_board_state */
+    _Atomic uint32_t wants_leave; /* it has accepted about as many as it may */
+    _Atomic uint64_t requests;    /* connections accepted */
+    _Atomic int64_t since;        /* of being idle or busy; pf_time */
+};
+
+struct pf_board_hints {
+    _Atomic uint64_t idle; /* low half: workers idle; high half: changes so far */
+    _Atomic uint32_t lowest;
+    _Atomic uint32_t wake_below;
+    _Atomic uint32_t want_ready;
+};
+
+/* ---- the master's side ---- */
+
+struct pf_board {
+    struct pf_board_hints *hints;
+    char *pages;       /* one per slot, mapped from a worker's birth on */
+    unsigned capacity; /* slots */
+    bool *mapped;      /* private: which pages may be read */
+    bool *counted;     /* private: which slots the idle count is about */
+};
+
+/* 0 or -ENOMEM. Close accepts a board whose open failed. */
+PF_MUST_USE int pf_board_open(struct pf_board *b, unsigned capacity);
+void pf_board_close(struct pf_board *b);
+
+/* Before a fork: a fresh page for this slot, which the next child will have. After it:
+ * keep it from all later children. 0 or a negative errno. */
+PF_MUST_USE int pf_board_fresh(struct pf_board *b, unsigned slot);
+void pf_board_settle(struct pf_board *b, unsigned slot);
+
+/* The page of a slot; NULL before its first worker. */
+struct pf_board_slot *pf_board_slot(const struct pf_board *b, unsigned slot);
+
+/* The worker of this slot is dead: it is not counted as idle any more. */
+void pf_board_forget(struct pf_board *b, unsigned slot);
+
+/* Make the idle count what the slots say, if they hold still long enough to be sure. */
+void pf_board_audit(struct pf_board *b, unsigned used);
+
+/* Idle workers by the hint; and the lowest count since the last call, UINT32_MAX: it did
+ * not go down. */
+uint32_t pf_board_idle(const struct pf_board *b);
+uint32_t pf_board_take_lowest(struct pf_board *b);
+
+/* From now on wake the master when fewer than wake_below are idle (0: never), and when a
+ * worker becomes ready. True: fewer are idle already; nobody will wake the master. */
+bool pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready);
+
+/* ---- a worker's side ---- */
+
+struct pf_board_seat {
+    struct pf_board_slot *slot;
+    struct pf_board_hints *hints;
+    int wake_fd; /* eventfd(2) that wakes the master; borrowed */
+};
+
+/* Ready or done: idle from here on. Saying twice what was said is without effect. */
+void pf_board_say_idle(struct pf_board_seat *seat, pf_time now);
+
+/* Has accepted a connection, or found other work (accepted: 0). */
+void pf_board_say_busy(struct pf_board_seat *seat, pf_time now, unsigned accepted);
+
+/* Would like to be asked to leave; and: does not accept any more until it is. */
+void pf_board_say_wants_leave(struct pf_board_seat *seat);
+void pf_board_say_spent(struct pf_board_seat *seat);
+
+/* Wake the master, whatever its reason. */
+void pf_board_wake(const struct pf_board_seat *seat);
+
+#endif

@@ -1,0 +1,41 @@
+/* The channel: a socket pair between the master and one worker, one message at a time.
+ *
+ * The whole protocol:
+ *
+ *   master → worker   PF_MESSAGE_LEAVE        leave as soon as you are between connections
+ *   worker → master   PF_MESSAGE_EXEC_FAILED  the program could not be started (errnum)
+ *   worker → master   PF_MESSAGE_INIT_FAILED  child_init_hook refused (errnum: its result)
+ *
+ * End of file on the worker's side: the master is gone; leave likewise. End of file on the
+ * master's side: the worker ended, or has become another program. Messages are records of
+ * fixed size (SOCK_SEQPACKET); what has another size or an unknown kind is dropped. */
+#ifndef PF_LINK_CHANNEL_H
+#define PF_LINK_CHANNEL_H
+
+#include "base/attr.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum pf_message_kind {
+    PF_MESSAGE_LEAVE = 1,
+    PF_MESSAGE_EXEC_FAILED,
+    PF_MESSAGE_INIT_FAILED,
+};
+
+struct pf_message {
+    uint32_t kind;  /* enum pf_message_kind */
+    int32_t errnum; /* positive errno, or a hook's result */
+};
+
+/* Both ends, non-blocking and close-on-exec. 0 or a negative errno. */
+PF_MUST_USE int pf_channel_open(int *ret_master_end, int *ret_worker_end);
+
+/* 0 or a negative errno: -EAGAIN when the other side does not read, -EPIPE when gone. */
+int pf_channel_send(int fd, enum pf_message_kind kind, int errnum);
+
+/* 0 and a message; -EAGAIN: none now; -EPIPE: the other end is closed; -EBADMSG: dropped
+ * nonsense, ask again. */
+PF_MUST_USE int pf_channel_receive(int fd, struct pf_message *ret_message);
+
+#endif

@@ -1,0 +1,23 @@
+/* What a worker is given at birth, read-only. Everything else of the master it forgets. */
+#ifndef PF_LINK_HERITAGE_H
+#define PF_LINK_HERITAGE_H
+
+#include "link/board.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct pf_recipe;
+struct pf_listeners;
+
+struct pf_heritage {
+    const struct pf_recipe *recipe;
+    const struct pf_listeners *listeners;
+    struct pf_board_seat seat;
+    int channel; /* the worker's end; the worker owns it */
+    uint64_t birth;
+    uint32_t random; /* this worker's share of the jitter */
+    pid_t master;
+};
+
+#endif

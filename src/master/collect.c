@@ -1,0 +1,197 @@
+/* Events become facts.
+ *
+ * The only place where the master sleeps. Whatever woke it, all facts are gathered anew:
+ * who ended, what workers said on their channels, what stands on the board, how many
+ * connections wait. Events only say that it is time to look, so none can be lost.
+ *
+ * A worker that rings the bell without end costs the master a turn each time, but no
+ * other worker its attention: exits and signals are in the same batch of events. */
+#include "master/master.h"
+
+#include "core/shutdown.h"
+#include "core/size.h"
+#include "link/channel.h"
+#include "log/log.h"
+#include "master/tags.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "os/signal.h"
+#include "os/wake.h"
+
+#include <errno.h>
+#include <signal.h>
+
+enum {
+    EVENTS_MAX = 64,
+};
+
+static void
+stop(struct pf_master *m, int signum, enum pf_stop level)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+
+    pf_log(PREFORK_LOG_NOTICE, "SIG%s: %s", pf_signal_name(signum),
+           m->pool.stop == PF_STOP_NONE ? "stopping" : "stopping faster");
+    if (m->pool.stop == PF_STOP_NONE) {
+        m->stop_signal = signum;
+        if (app->before_shutdown)
+            app->before_shutdown(pf_signal_name(signum), app->data);
+    }
+    pf_shutdown_ask(&m->pool, level, m->now);
+}
+
+static void
+step(struct pf_master *m, int signum, int direction)
+{
+    bool done = pf_size_step(&m->policy, direction, m->pool.capacity);
+
+    pf_log(PREFORK_LOG_NOTICE, "SIG%s: min_servers %u, max_servers %u%s",
+           pf_signal_name(signum), m->policy.min_servers, m->policy.max_servers,
+           done ? "" : " (as far as it goes)");
+}
+
+/* Each signal's one meaning to the master (docs/SIGNALS.md). */
+static void
+take_signal(struct pf_master *m, int signum)
+{
+    switch (signum) {
+    case SIGQUIT: stop(m, signum, PF_STOP_GRACEFUL); break;
+    case SIGTERM:
+    case SIGINT: stop(m, signum, PF_STOP_FAST); break;
+    case SIGTTIN: step(m, signum, +1); break;
+    case SIGTTOU: step(m, signum, -1); break;
+    case SIGHUP:
+        pf_log(PREFORK_LOG_NOTICE, "SIGHUP: replacing all workers");
+        pf_pool_outdate(&m->pool);
+        break;
+    default: break; /* SIGCHLD: an orphan ended; workers end on their pidfd */
+    }
+}
+
+static void
+take_signals(struct pf_master *m)
+{
+    int signum;
+
+    while ((signum = pf_signal_next(m->signals)) != 0)
+        take_signal(m, signum);
+}
+
+/* The channel's end of file. A program that accepts by itself closed it by its exec: that
+ * is how it becomes ready. Any other worker is about to end. */
+static void
+lose_channel(struct pf_master *m, unsigned slot)
+{
+    struct pf_child *child = &m->children[slot];
+
+    pf_wait_remove(&m->wait, child->channel);
+    pf_fd_close(&child->channel);
+    if (m->setup.recipe->handler == PF_HANDLER_WAIT)
+        pf_pool_told(&m->pool, slot, &(struct pf_told){.ready = true, .since = m->now});
+}
+
+static void
+take_message(struct pf_master *m, unsigned slot, const struct pf_message *message)
+{
+    switch (message->kind) {
+    case PF_MESSAGE_EXEC_FAILED:
+        pf_master_tell_failure(m, slot, m->setup.recipe->program, message->errnum);
+        pf_pool_failed(&m->pool, slot);
+        break;
+    case PF_MESSAGE_INIT_FAILED:
+        pf_master_tell_failure(m, slot, NULL, message->errnum);
+        pf_pool_failed(&m->pool, slot);
+        break;
+    default: break; /* not a worker's to say */
+    }
+}
+
+void
+pf_master_hear(struct pf_master *m, unsigned slot)
+{
+    struct pf_message message;
+    int r = 0;
+
+    /* A bounded number per turn: a worker that talks without end starves nobody. */
+    for (unsigned n = 0; n < 16 && m->children[slot].channel >= 0; n++) {
+        r = pf_channel_receive(m->children[slot].channel, &message);
+        if (r == 0)
+            take_message(m, slot, &message);
+        else if (r == -EPIPE)
+            lose_channel(m, slot);
+        else if (r != -EBADMSG)
+            break;
+    }
+}
+
+static void
+take_event(struct pf_master *m, const struct pf_wait_event *event)
+{
+    unsigned slot = pf_tag_slot(event->tag);
+
+    switch (pf_tag_kind(event->tag)) {
+    case PF_TAG_SIGNAL: take_signals(m); break;
+    case PF_TAG_WAKE: pf_wake_hush(m->wake); break;
+    case PF_TAG_DOOR: m->door_rang = true; break;
+    case PF_TAG_CHANNEL: pf_master_hear(m, slot); break;
+    case PF_TAG_EXIT: pf_master_reap(m, slot); break;
+    }
+}
+
+static void
+read_slot(struct pf_master *m, unsigned slot)
+{
+    struct pf_board_slot *s = pf_board_slot(&m->board, slot);
+    uint32_t state;
+
+    if (!s || m->setup.recipe->handler == PF_HANDLER_WAIT)
+        return; /* a foreign program has no seat */
+    state = atomic_load(&s->state);
+    pf_pool_told(&m->pool, slot,
+                 &(struct pf_told){
+                     .ready = state != PF_BOARD_STARTING,
+                     .busy = state == PF_BOARD_BUSY || state == PF_BOARD_TO_BUSY ||
+                             state == PF_BOARD_SPENT,
+                     .wants_leave = atomic_load(&s->wants_leave) != 0,
+                     .requests = atomic_load(&s->requests),
+                     .since = state == PF_BOARD_SPENT ? m->now : atomic_load(&s->since),
+                 });
+}
+
+static void
+read_board(struct pf_master *m)
+{
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        if (pf_life_alive(m->pool.slots[i].life))
+            read_slot(m, i);
+    }
+    pf_board_audit(&m->board, m->pool.used);
+    m->pool.idle_lowest = pf_board_take_lowest(&m->board);
+}
+
+/* How long the queue is matters only when few workers are left to take from it. Where it
+ * cannot be measured, a door that rang still means one connection. */
+static void
+measure_queue(struct pf_master *m)
+{
+    if (m->pool.count[PF_LIFE_IDLE] < pf_size_wake_below(&m->pool, &m->policy))
+        m->pool.queued = pf_listeners_queued(m->setup.listeners);
+    if (m->door_rang && m->pool.queued == 0)
+        m->pool.queued = 1;
+    m->door_rang = false;
+}
+
+void
+pf_master_collect(struct pf_master *m)
+{
+    struct pf_wait_event events[EVENTS_MAX];
+    unsigned count = pf_wait_sleep(&m->wait, m->deadline, events, EVENTS_MAX);
+
+    m->now = pf_clock_now();
+    for (unsigned i = 0; i < count; i++)
+        take_event(m, &events[i]);
+    if (count > 0)
+        pf_master_reap_orphans(m); /* after the workers, which could be in front of them */
+    read_board(m);
+    measure_queue(m);
+}

@@ -1,0 +1,42 @@
+/* Leaving the terminal: background, the starter's verdict, the pid file. */
+#ifndef PF_MASTER_DAEMON_H
+#define PF_MASTER_DAEMON_H
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "config/config.h"
+
+#include <stdbool.h>
+
+struct pidfh;
+
+struct pf_daemonized {
+    int verdict;            /* the starter waits at the other end; -1: nobody does */
+    struct pidfh *pid_file; /* open and locked; NULL: none */
+};
+
+/* Go to the background if so configured. The starting process does not return: it waits
+ * for pf_daemon_tell() and exits with what it says, or with PREFORK_EXIT_SOFTWARE if the
+ * daemon dies without a word. 0 in the daemon, or a negative errno with the sentence. */
+PF_MUST_USE int pf_daemon_start(struct pf_daemonized *d, const struct pf_daemon *settings,
+                                struct pf_error *error);
+
+/* Open, lock and write the pid file. Somebody alive who holds the lock is an error that
+ * names his pid. 0 or a negative errno with the sentence. */
+PF_MUST_USE int pf_daemon_write_pid(struct pf_daemonized *d, const char *path,
+                                    struct pf_error *error);
+
+/* Standard descriptors of a daemon with a log file or a session of its own: the null
+ * device, and the log. */
+PF_MUST_USE int pf_daemon_redirect(const struct pf_daemon *settings, struct pf_error *error);
+
+/* Tell the starter how it went; once. */
+void pf_daemon_tell(struct pf_daemonized *d, int exit_code, const char *text);
+
+/* In a worker: let go of lock and verdict. */
+void pf_daemon_forget(struct pf_daemonized *d);
+
+/* At the end: remove the pid file if it is ours. */
+void pf_daemon_finish(struct pf_daemonized *d);
+
+#endif

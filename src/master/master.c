@@ -1,0 +1,149 @@
+/* The master on one page.
+ *
+ * Facts in, plan, act, tell: pf_master_run() is that line. Everything a turn needs is
+ * allocated here, before the loop: tables sized for max_servers and the room that TTIN may
+ * add. Nothing after pf_master_open() allocates, and nothing after it may exit. */
+#include "master/master.h"
+
+#include "master/tags.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "os/signal.h"
+#include "os/wake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Slots: the workers there may be, twice over, so that TTIN has room. */
+static unsigned
+capacity_for(const struct pf_policy *policy)
+{
+    return 2 * policy->max_servers + 16;
+}
+
+static int
+allocate(struct pf_master *m, unsigned capacity)
+{
+    m->slots = calloc(capacity, sizeof *m->slots);
+    m->children = calloc(capacity, sizeof *m->children);
+    if (!m->slots || !m->children)
+        return -ENOMEM;
+    for (unsigned i = 0; i < capacity; i++)
+        m->children[i] = (struct pf_child){.process.pidfd = -1, .channel = -1};
+    return pf_board_open(&m->board, capacity);
+}
+
+static int
+open_ears(struct pf_master *m)
+{
+    int r = pf_wait_open(&m->wait);
+
+    if (r < 0)
+        return r;
+    m->signals = pf_signal_open();
+    if (m->signals < 0)
+        return m->signals;
+    m->wake = pf_wake_open();
+    if (m->wake < 0)
+        return m->wake;
+    r = pf_wait_add(&m->wait, m->signals, pf_tag(PF_TAG_SIGNAL, 0));
+    return r < 0 ? r : pf_wait_add(&m->wait, m->wake, pf_tag(PF_TAG_WAKE, 0));
+}
+
+static bool
+runs_programs(const struct pf_recipe *recipe)
+{
+    return recipe->handler == PF_HANDLER_NOWAIT || recipe->handler == PF_HANDLER_WAIT;
+}
+
+int
+pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
+               struct pf_error *error)
+{
+    unsigned capacity = capacity_for(setup->policy);
+    int r;
+
+    *m = (struct pf_master){
+        .setup = *setup,
+        .policy = *setup->policy,
+        .wait.fd = -1,
+        .signals = -1,
+        .wake = -1,
+    };
+    pf_fd_limit_raise();
+    r = allocate(m, capacity);
+    if (r == 0)
+        r = open_ears(m);
+    if (r == 0 && runs_programs(setup->recipe))
+        r = pf_process_adopt_orphans();
+    if (r < 0) {
+        pf_master_close(m);
+        return pf_error_set(error, PREFORK_EXIT_SYSTEM, -r,
+                            "cannot set up a pool of up to %u workers: %s",
+                            setup->policy->max_servers, strerror(-r));
+    }
+    m->now = pf_clock_now();
+    m->deadline = m->now;
+    pf_pool_init(&m->pool, m->slots, capacity, setup->seed, m->now);
+    return 0;
+}
+
+/* The pool serves, or will as soon as somebody comes. */
+static void
+announce(struct pf_master *m)
+{
+    const struct pf_pool *pool = &m->pool;
+    bool ready = pool->count[PF_LIFE_IDLE] + pool->count[PF_LIFE_BUSY] > 0 ||
+                 (m->policy.sizing == PF_SIZING_ONDEMAND && m->turns > 0);
+
+    if (m->announced || pool->stop != PF_STOP_NONE)
+        return;
+    if (ready) {
+        m->announced = true;
+        if (m->setup.on_ready)
+            m->setup.on_ready(m->setup.context);
+    } else if (!m->gave_up && pf_backoff_cautious(&pool->start) && m->setup.on_bad_start) {
+        m->gave_up = m->setup.on_bad_start(m->setup.context);
+    }
+}
+
+static void
+measure(struct pf_master *m)
+{
+    pf_time turn = pf_clock_now() - m->now;
+
+    m->turns++;
+    if (turn > m->longest_turn)
+        m->longest_turn = turn;
+}
+
+void
+pf_master_run(struct pf_master *m)
+{
+    struct pf_plan plan;
+
+    do {
+        pf_master_collect(m);                              /* sleep, then gather facts     */
+        pf_plan_make(&plan, &m->pool, &m->policy, m->now); /* decide; no side effects      */
+        pf_master_act(m, &plan);                           /* fork, ask, signal, bury      */
+        pf_master_tell(m, &plan);                          /* log reasons, run idle hook   */
+        announce(m);
+        measure(m);
+    } while (!plan.finished);
+    pf_master_sweep_orphans(m);
+}
+
+void
+pf_master_close(struct pf_master *m)
+{
+    pf_signal_close(&m->signals);
+    pf_signal_forget();
+    pf_fd_close(&m->wake);
+    pf_wait_close(&m->wait);
+    pf_board_close(&m->board);
+    free(m->children);
+    free(m->slots);
+    m->children = NULL;
+    m->slots = NULL;
+}

@@ -1,0 +1,89 @@
+/* What a worker leaves behind when it ends.
+ *
+ * Its last words on the channel are read first, then it is reaped, its descriptors are
+ * closed, and it is taken out of the idle count if it died there. The slot stays GONE
+ * until the plan buries it.
+ *
+ * A master that runs programs has adopted the orphans among its descendants
+ * (os/process.h). They are reaped as they end, and at the end of the server those that are
+ * left are ended, for no program of the pool outlives it. */
+#include "master/master.h"
+
+#include "log/log.h"
+#include "os/clock.h"
+#include "os/fd.h"
+
+#include <signal.h>
+
+void
+pf_master_reap(struct pf_master *m, unsigned slot)
+{
+    struct pf_child *child = &m->children[slot];
+    struct pf_slot *s = &m->pool.slots[slot];
+    int status;
+
+    if (!pf_life_alive(s->life))
+        return;
+    pf_master_hear(m, slot);
+    pf_wait_remove(&m->wait, child->process.pidfd);
+    if (pf_process_reap(&child->process, &status) < 0)
+        return;
+    if (child->channel >= 0)
+        pf_wait_remove(&m->wait, child->channel);
+    pf_fd_close(&child->channel);
+    pf_board_forget(&m->board, slot);
+    pf_pool_died(&m->pool, slot, status, m->now);
+}
+
+static bool
+is_worker(void *context, pid_t pid)
+{
+    const struct pf_master *m = context;
+
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        if (pf_life_alive(m->pool.slots[i].life) && m->pool.slots[i].pid == pid)
+            return true;
+    }
+    return false;
+}
+
+static bool
+has_orphans(const struct pf_master *m)
+{
+    return m->setup.recipe->handler == PF_HANDLER_NOWAIT ||
+           m->setup.recipe->handler == PF_HANDLER_WAIT;
+}
+
+void
+pf_master_reap_orphans(struct pf_master *m)
+{
+    if (has_orphans(m))
+        pf_process_reap_orphans(is_worker, m);
+}
+
+/* Ended orphans orphan their own children to us in turn, so this goes round until nobody
+ * is left: politely until kill_timeout is over, then not. SIGCHLD ends each nap. */
+void
+pf_master_sweep_orphans(struct pf_master *m)
+{
+    pf_time start = pf_clock_now();
+    pf_time polite = pf_time_after(start, m->policy.kill_timeout);
+    pf_time last = pf_time_after(polite, m->policy.kill_timeout);
+    int signum = SIGTERM;
+
+    if (!has_orphans(m))
+        return;
+    for (m->now = start; m->now < last; m->now = pf_clock_now()) {
+        struct pf_wait_event event;
+        unsigned left;
+        pf_master_reap_orphans(m);
+        left = pf_process_signal_orphans(signum, is_worker, m);
+        if (left == 0)
+            return;
+        if (signum == SIGTERM)
+            pf_log(PREFORK_LOG_INFO, "ending %u processes that programs left behind", left);
+        (void)pf_wait_sleep(&m->wait, m->now < polite ? polite : m->now + PF_SECOND / 10,
+                            &event, 1);
+        signum = pf_clock_now() < polite ? SIGTERM : SIGKILL;
+    }
+}

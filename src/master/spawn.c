@@ -1,0 +1,148 @@
+/* The only place that forks a worker. The child never returns from here.
+ *
+ * A worker needs a page on the board, a channel and a process. Whatever of it is refused,
+ * what was made before is given back and the refusal is a fact: births pause and are tried
+ * again.
+ *
+ * In the child, first of all, the master's descriptors are closed: a worker that held a
+ * copy of a sibling's channel would keep that sibling from noticing the master's death. */
+#include "master/master.h"
+
+#include "link/channel.h"
+#include "link/heritage.h"
+#include "log/log.h"
+#include "master/tags.h"
+#include "os/fd.h"
+#include "os/signal.h"
+#include "worker/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Descriptors in a row are closed by one call: there are two for every sibling, and the
+ * master opened them one after the other. */
+struct run {
+    unsigned first;
+    unsigned count;
+};
+
+static void
+close_run(struct run *run)
+{
+    if (run->count > 0)
+        (void)close_range(run->first, run->first + run->count - 1, 0);
+    run->count = 0;
+}
+
+static void
+close_later(struct run *run, int fd)
+{
+    if (fd < 0)
+        return;
+    if (run->count == 0 || (unsigned)fd != run->first + run->count) {
+        close_run(run);
+        run->first = (unsigned)fd;
+    }
+    run->count++;
+}
+
+static void
+forget_master(struct pf_master *m)
+{
+    struct run run = {0, 0};
+
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        close_later(&run, m->children[i].channel);
+        close_later(&run, m->children[i].process.pidfd);
+    }
+    close_run(&run);
+    pf_wait_close(&m->wait);
+    pf_signal_close(&m->signals);
+    if (m->setup.on_fork)
+        m->setup.on_fork(m->setup.context);
+}
+
+PF_NORETURN static void
+become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master, uint32_t random)
+{
+    struct pf_heritage heritage = {
+        .recipe = m->setup.recipe,
+        .listeners = m->setup.listeners,
+        .seat = {.slot = pf_board_slot(&m->board, slot),
+                 .hints = m->board.hints,
+                 .wake_fd = m->wake},
+        .channel = channel,
+        .birth = m->pool.births + 1,
+        .random = random,
+        .master = master,
+    };
+
+    forget_master(m);
+    pf_worker_main(&heritage);
+}
+
+/* Keep what the parent needs of the new worker. */
+static int
+adopt(struct pf_master *m, unsigned slot, const struct pf_process *process, int channel)
+{
+    struct pf_child *child = &m->children[slot];
+    int r;
+
+    child->process = *process;
+    child->channel = channel;
+    pf_pool_born(&m->pool, slot, process->pid, m->now);
+    r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, slot));
+    return r < 0 ? r : pf_wait_add(&m->wait, channel, pf_tag(PF_TAG_CHANNEL, slot));
+}
+
+static int
+fork_worker(struct pf_master *m, unsigned slot)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+    uint32_t random = pf_pool_random(&m->pool);
+    struct pf_process process;
+    pid_t master = getpid();
+    int worker_end = -1;
+    int channel = -1;
+    int r = pf_channel_open(&channel, &worker_end);
+
+    if (r < 0)
+        return r;
+    if (app->pre_fork_hook)
+        app->pre_fork_hook(app->data);
+    (void)fflush(NULL); /* or the child would print it again */
+    r = pf_process_fork(&process);
+    if (r == 0) {
+        pf_fd_close(&channel);
+        become_worker(m, slot, worker_end, master, random);
+    }
+    pf_fd_close(&worker_end);
+    if (r < 0) {
+        pf_fd_close(&channel);
+        return r;
+    }
+    r = adopt(m, slot, &process, channel);
+    if (app->register_child)
+        app->register_child(process.pid, app->data);
+    return r;
+}
+
+bool
+pf_master_spawn(struct pf_master *m)
+{
+    unsigned slot = pf_pool_vacant(&m->pool);
+    int r;
+
+    if (slot == m->pool.capacity)
+        return false;
+    r = pf_board_fresh(&m->board, slot);
+    if (r == 0) {
+        r = fork_worker(m, slot);
+        pf_board_settle(&m->board, slot);
+    }
+    if (r < 0)
+        pf_log(PREFORK_LOG_WARNING, "cannot start a worker: %s; trying again soon",
+               strerror(-r));
+    return r >= 0;
+}

@@ -1,0 +1,252 @@
+/* One accepted connection.
+ *
+ * The socket is blocking. Should a handler have made it non-blocking, reading and writing
+ * here still behave as documented: they wait with poll(2). Output is not buffered: what
+ * prefork_write() returned from is in the kernel. Input is read ahead only by
+ * prefork_gets(), into a buffer of fixed size. */
+#include "net/connection.h"
+
+#include "base/address.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void
+pf_connection_open(struct prefork_conn *c, int fd, const char *listener_text)
+{
+    c->fd = fd;
+    c->listener_text = listener_text;
+    c->peer.known = true;
+    c->peer.text[0] = c->peer.host[0] = '\0';
+    c->local.known = false;
+    c->local.text[0] = c->local.host[0] = '\0';
+    c->input_start = c->input_end = 0;
+}
+
+void
+pf_connection_close(struct prefork_conn *c)
+{
+    (void)close(c->fd);
+    c->fd = -1;
+}
+
+static int
+wait_for(int fd, short events)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+
+    return poll(&p, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+}
+
+/* After a failed call: 0 to try again, or the negative errno to return. */
+static int
+retry(int fd, short events)
+{
+    if (errno == EINTR)
+        return 0;
+    if (errno == EAGAIN)
+        return wait_for(fd, events);
+    return -errno;
+}
+
+static ssize_t
+receive(struct prefork_conn *c, void *buffer, size_t size)
+{
+    for (;;) {
+        ssize_t n = recv(c->fd, buffer, size, 0);
+        int r;
+        if (n >= 0)
+            return n;
+        r = retry(c->fd, POLLIN);
+        if (r < 0)
+            return r;
+    }
+}
+
+static size_t
+take_input(struct prefork_conn *c, void *buffer, size_t size)
+{
+    size_t have = c->input_end - c->input_start;
+
+    if (size > have)
+        size = have;
+    memcpy(buffer, c->input + c->input_start, size);
+    c->input_start += size;
+    return size;
+}
+
+ssize_t
+pf_connection_read(struct prefork_conn *c, void *buffer, size_t size)
+{
+    if (c->input_start < c->input_end)
+        return (ssize_t)take_input(c, buffer, size);
+    return receive(c, buffer, size);
+}
+
+/* Bytes of the input that belong to the line: up to its newline, or all there are. */
+static size_t
+line_bytes(const struct prefork_conn *c, bool *ret_complete)
+{
+    const char *start = c->input + c->input_start;
+    size_t have = c->input_end - c->input_start;
+    const char *newline = memchr(start, '\n', have);
+
+    *ret_complete = newline != NULL;
+    return newline ? (size_t)(newline - start) + 1 : have;
+}
+
+ssize_t
+pf_connection_gets(struct prefork_conn *c, char *buffer, size_t size)
+{
+    size_t length = 0;
+    bool complete = false;
+
+    if (size < 2)
+        return -EINVAL;
+    while (!complete && length < size - 1) {
+        size_t n;
+        if (c->input_start == c->input_end) {
+            ssize_t got = receive(c, c->input, sizeof c->input);
+            if (got < 0 && length == 0)
+                return got;
+            if (got <= 0)
+                break;
+            c->input_start = 0;
+            c->input_end = (size_t)got;
+        }
+        n = line_bytes(c, &complete);
+        if (n > size - 1 - length)
+            complete = false;
+        length += take_input(c, buffer + length, n > size - 1 - length ? size - 1 - length : n);
+    }
+    buffer[length] = '\0';
+    return (ssize_t)length;
+}
+
+int
+pf_connection_write(struct prefork_conn *c, const void *bytes, size_t size)
+{
+    const char *next = bytes;
+
+    while (size > 0) {
+        ssize_t n = send(c->fd, next, size, MSG_NOSIGNAL);
+        if (n >= 0) {
+            next += n;
+            size -= (size_t)n;
+        } else {
+            int r = retry(c->fd, POLLOUT);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+int
+pf_connection_vprintf(struct prefork_conn *c, const char *format, va_list args)
+{
+    char small[1024];
+    char *text = small;
+    va_list again;
+    int length;
+    int r;
+
+    va_copy(again, args);
+    length = vsnprintf(small, sizeof small, format, args);
+    if (length >= (int)sizeof small && vasprintf(&text, format, again) < 0)
+        length = -1;
+    va_end(again);
+    if (length < 0)
+        return -errno;
+    r = pf_connection_write(c, text, (size_t)length);
+    if (text != small)
+        free(text);
+    return r;
+}
+
+bool
+pf_connection_is_unix(const struct prefork_conn *c)
+{
+    return c->peer.address.ss_family == AF_UNIX;
+}
+
+static struct pf_connection_end *
+local_end(struct prefork_conn *c)
+{
+    socklen_t bytes = sizeof c->local.address;
+
+    if (!c->local.known) {
+        c->local.known = true;
+        c->local.address = (struct sockaddr_storage){0};
+        if (getsockname(c->fd, (struct sockaddr *)&c->local.address, &bytes) < 0)
+            bytes = 0;
+        c->local.address_bytes = bytes;
+    }
+    return &c->local;
+}
+
+static const char *
+text_of(struct prefork_conn *c, struct pf_connection_end *end)
+{
+    if (pf_connection_is_unix(c))
+        return c->listener_text; /* a client's own name says nothing, if it has one */
+    if (end->text[0] == '\0')
+        pf_address_format((const struct sockaddr *)&end->address, end->address_bytes,
+                          end->text, sizeof end->text);
+    return end->text;
+}
+
+static const char *
+host_of(struct prefork_conn *c, struct pf_connection_end *end)
+{
+    if (end->host[0] == '\0' && !pf_connection_is_unix(c))
+        pf_address_host((const struct sockaddr *)&end->address, end->address_bytes, end->host,
+                        sizeof end->host);
+    return end->host;
+}
+
+static unsigned
+port_of(const struct pf_connection_end *end)
+{
+    return pf_address_port((const struct sockaddr *)&end->address, end->address_bytes);
+}
+
+const char *
+pf_connection_peer_text(struct prefork_conn *c)
+{
+    return text_of(c, &c->peer);
+}
+
+const char *
+pf_connection_peer_host(struct prefork_conn *c)
+{
+    return host_of(c, &c->peer);
+}
+
+unsigned
+pf_connection_peer_port(struct prefork_conn *c)
+{
+    return port_of(&c->peer);
+}
+
+const char *
+pf_connection_local_text(struct prefork_conn *c)
+{
+    return text_of(c, local_end(c));
+}
+
+const char *
+pf_connection_local_host(struct prefork_conn *c)
+{
+    return host_of(c, local_end(c));
+}
+
+unsigned
+pf_connection_local_port(struct prefork_conn *c)
+{
+    return port_of(local_end(c));
+}

@@ -1,0 +1,67 @@
+/* One accepted connection: its descriptor, its addresses, and input that was read ahead.
+ *
+ * A worker has one struct prefork_conn and uses it for one connection after the other.
+ * Addresses become text only when somebody asks. */
+#ifndef PF_NET_CONNECTION_H
+#define PF_NET_CONNECTION_H
+
+#include "base/attr.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+struct prefork_worker;
+
+enum {
+    PF_CONNECTION_TEXT_BYTES = 128,
+    PF_CONNECTION_INPUT_BYTES = 4096,
+};
+
+/* An address and its texts, each made when first asked for. */
+struct pf_connection_end {
+    bool known; /* address is filled */
+    struct sockaddr_storage address;
+    socklen_t address_bytes;
+    char text[PF_CONNECTION_TEXT_BYTES]; /* with port; "" until asked for */
+    char host[PF_CONNECTION_TEXT_BYTES]; /* without */
+};
+
+struct prefork_conn {
+    int fd;
+    struct prefork_worker *worker; /* borrowed */
+    const char *listener_text;     /* of a unix socket: its path; borrowed */
+    struct pf_connection_end peer;
+    struct pf_connection_end local;
+    size_t input_start; /* bytes of input consumed */
+    size_t input_end;   /* bytes of input filled */
+    char input[PF_CONNECTION_INPUT_BYTES];
+};
+
+/* c is about the connected socket fd (consumed) now. peer is copied from the caller's
+ * fill: c->peer.address and address_bytes are set before. */
+void pf_connection_open(struct prefork_conn *c, int fd, const char *listener_text);
+
+/* Close the descriptor. */
+void pf_connection_close(struct prefork_conn *c);
+
+/* As prefork_read(), prefork_gets(), prefork_write(), prefork_vprintf(). */
+ssize_t pf_connection_read(struct prefork_conn *c, void *buffer, size_t size);
+ssize_t pf_connection_gets(struct prefork_conn *c, char *buffer, size_t size);
+int pf_connection_write(struct prefork_conn *c, const void *bytes, size_t size);
+int pf_connection_vprintf(struct prefork_conn *c, const char *format, va_list args)
+    PF_PRINTF(2, 0);
+
+bool pf_connection_is_unix(const struct prefork_conn *c);
+
+/* The texts of the public calls; never NULL. */
+const char *pf_connection_peer_text(struct prefork_conn *c);
+const char *pf_connection_peer_host(struct prefork_conn *c);
+unsigned pf_connection_peer_port(struct prefork_conn *c);
+const char *pf_connection_local_text(struct prefork_conn *c);
+const char *pf_connection_local_host(struct prefork_conn *c);
+unsigned pf_connection_local_port(struct prefork_conn *c);
+
+#endif

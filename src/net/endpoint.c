@@ -1,0 +1,614 @@
+/* One line of text becomes one struct pf_endpoint.
+ *
+ * A setting is read from its end, because that is where the optional words are:
+ *
+ *     localhost , 20204 | tcp / IPv4 / IPv6
+ *     `- host     |       |     `- ip versions, stacked
+ *                 `- port `- protocol
+ *
+ * Words are divided by runs of comma, bar, blank, colon and slash. The words at the end
+ * that are known (an ip version, a protocol, a socket type) are taken off one by one, in
+ * any order. What stays is a port, or a host and a port. What the setting does not say
+ * comes from the defaults that go with it.
+ *
+ * Ip versions may be said in four places. The strongest wins: beside the default protocol,
+ * beside the host, in the setting, in the default ip versions. A literal address has only
+ * one version; to ask for the other is a contradiction, found here and not by bind(2).
+ *
+ * Two texts look alike and are kept apart by rule:
+ *   - A setting that begins with a slash is a path and stays whole. Only words that make a
+ *     unix socket of it are taken off after a slash ("/run/x/unix"), each once; so
+ *     "/run/tcp" is a path.
+ *   - An IPv6 address without brackets is cut at its last colon. If that leaves no address
+ *     although the whole is one ("::1"), the person is asked for brackets.
+ *
+ * Deliberately absent: names are not resolved, neither of hosts nor of services, and paths
+ * are not looked at. That is net/listener.c, when privileges and time for it are there. */
+#include "net/endpoint.h"
+
+#include "base/text.h"
+#include <prefork/prefork.h>
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    SETTING_BYTES = 512,
+    IPV_STAR = 4, /* "*" was said: not to be confused with nothing said, which is 0 */
+};
+
+/* Who said something about ip versions; later ones are stronger. */
+enum ipv_source {
+    IPV_DEFAULT,
+    IPV_PORT,
+    IPV_HOST,
+    IPV_PROTO,
+    IPV_SOURCES,
+};
+
+struct protocol {
+    const char *word;
+    bool supported;
+    enum pf_proto proto;
+};
+
+static const struct protocol protocols[] = {
+    {"tcp", true, PF_PROTO_TCP},  {"unix", true, PF_PROTO_UNIX},
+    {"udp", false, PF_PROTO_TCP}, {"unixdgram", false, PF_PROTO_UNIX},
+    {"ssl", false, PF_PROTO_TCP}, {"ssleay", false, PF_PROTO_TCP},
+};
+
+/* A setting while it is read. */
+struct reading {
+    struct pf_error *error;
+    char said[SETTING_BYTES];        /* the setting as given, for sentences */
+    char rest[SETTING_BYTES];        /* what is not understood yet */
+    bool is_path;                    /* it begins with a slash */
+    const struct protocol *protocol; /* NULL: not said yet */
+    bool has_type;                   /* sock_stream was said */
+    unsigned ipv[IPV_SOURCES];       /* PF_IPV_* and IPV_STAR; 0: not said */
+};
+
+/* The last word of a text and the separators before it. */
+struct suffix {
+    char *gap; /* cut here to take the word off */
+    char *word;
+    bool slash; /* nothing but slashes divide it */
+};
+
+/* A setting may hold anything; a sentence is one line. */
+static void
+hide_controls(char *s)
+{
+    for (; *s != '\0'; s++) {
+        if (iscntrl((unsigned char)*s))
+            *s = '?';
+    }
+}
+
+PF_PRINTF(2, 3)
+static int
+refuse(const struct reading *r, const char *format, ...)
+{
+    char why[256];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(why, sizeof why, format, args); /* cut is fine */
+    va_end(args);
+    hide_controls(why);
+    return pf_error_set(r->error, PREFORK_EXIT_CONFIG, EINVAL, "port \"%.200s\": %s",
+                        r->said, why);
+}
+
+/* ---- words ----------------------------------------------------------------------------
+ */
+
+static bool
+is_separator(char c)
+{
+    return c == ',' || c == '|' || c == ':' || c == '/' || isspace((unsigned char)c);
+}
+
+static bool
+consists_of(const char *s, const char *set)
+{
+    return *s != '\0' && s[strspn(s, set)] == '\0';
+}
+
+/* Copy text without the blanks around it; false if it does not fit. */
+static bool
+copy_trimmed(char *to, size_t size, const char *text)
+{
+    size_t length;
+
+    while (isspace((unsigned char)*text))
+        text++;
+    length = strlen(text);
+    while (length > 0 && isspace((unsigned char)text[length - 1]))
+        length--;
+    if (length >= size)
+        return false;
+    memcpy(to, text, length);
+    to[length] = '\0';
+    return true;
+}
+
+static bool
+last_suffix(char *s, struct suffix *ret_suffix)
+{
+    char *word = s + strlen(s);
+    char *gap;
+
+    while (word > s && !is_separator(word[-1]))
+        word--;
+    gap = word;
+    while (gap > s && is_separator(gap[-1]))
+        gap--;
+    if (*word == '\0' || gap == word || gap == s)
+        return false;
+    *ret_suffix = (struct suffix){.gap = gap, .word = word};
+    ret_suffix->slash = strspn(gap, "/") == (size_t)(word - gap);
+    return true;
+}
+
+static bool
+is_ipv6_literal(const char *text)
+{
+    size_t length = strcspn(text, "%");
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr unused;
+
+    if (length >= sizeof address || strcmp(text + length, "%") == 0)
+        return false;
+    memcpy(address, text, length);
+    address[length] = '\0';
+    return inet_pton(AF_INET6, address, &unused) == 1;
+}
+
+static const struct protocol *
+find_protocol(const char *word)
+{
+    for (size_t i = 0; i < PF_COUNT(protocols); i++) {
+        if (strcasecmp(word, protocols[i].word) == 0)
+            return &protocols[i];
+    }
+    return NULL;
+}
+
+/* "IPv" and versions: the word by which a suffix is known. */
+static bool
+is_ipv_word(const char *word)
+{
+    return strncasecmp(word, "ipv", 3) == 0 && consists_of(word + 3, "*0123456789");
+}
+
+/* Ip versions in any spelling: "*", "4", "v4v6", "IPv4, IPv6". Adds to *versions. */
+static int
+read_ipv(const struct reading *r, const char *text, unsigned *versions)
+{
+    const char *s = text;
+
+    while (*s != '\0') {
+        if (is_separator(*s)) {
+            s++;
+            continue;
+        }
+        if (strncasecmp(s, "ipv", 3) == 0)
+            s += 3;
+        else if (*s == 'v' || *s == 'V')
+            s++;
+        if (*s == '\0' || !strchr("*46", *s))
+            return refuse(r, "ip version \"%.40s\" is not known: use 4, 6, both or *",
+                          text);
+        for (; *s != '\0' && strchr("*46", *s); s++)
+            *versions |= *s == '*' ? (unsigned)IPV_STAR : *s == '4' ? PF_IPV_4 : PF_IPV_6;
+    }
+    return 0;
+}
+
+/* Take ip versions off the end of a host or a default protocol. */
+static int
+take_ipv(struct reading *r, char *text, enum ipv_source source)
+{
+    struct suffix x;
+    int e;
+
+    while (last_suffix(text, &x) && is_ipv_word(x.word)) {
+        e = read_ipv(r, x.word, &r->ipv[source]);
+        if (e < 0)
+            return e;
+        *x.gap = '\0';
+    }
+    return 0;
+}
+
+/* ---- the words at the end -------------------------------------------------------------
+ */
+
+static int
+take_protocol(struct reading *r, const struct protocol *protocol)
+{
+    if (r->protocol)
+        return refuse(r, "two protocols, %s and %s", protocol->word, r->protocol->word);
+    r->protocol = protocol;
+    return 1;
+}
+
+static int
+take_type(struct reading *r, const char *word)
+{
+    if (strcasecmp(word, "sock_dgram") == 0)
+        return refuse(r, "sock_dgram is not supported: only stream sockets are");
+    r->has_type = true;
+    return 1;
+}
+
+static bool
+is_type_word(const char *word)
+{
+    return strcasecmp(word, "sock_stream") == 0 || strcasecmp(word, "sock_dgram") == 0;
+}
+
+/* May this word come off a path after a mere slash, where it could be the path's own? */
+static bool
+may_leave_path(const struct reading *r, const char *word)
+{
+    if (is_type_word(word))
+        return !r->has_type;
+    return !r->protocol && strncasecmp(word, "unix", 4) == 0;
+}
+
+/* Net::Server lets a protocol be a class ("80/My::Tcp"). Say that we do not, before "Tcp"
+ * is taken for a word of its own. */
+static int
+refuse_class(struct reading *r)
+{
+    char *word = r->rest + strlen(r->rest);
+
+    while (word > r->rest && (word[-1] == ':' || !is_separator(word[-1])))
+        word--;
+    if (r->is_path || word == r->rest || !isalpha((unsigned char)*word) ||
+        !strstr(word, "::") || is_ipv6_literal(word))
+        return 0;
+    return refuse(r, "protocol %.80s is not supported: use tcp or unix", word);
+}
+
+/* 1: the word was understood, 0: it was not. */
+static int
+take_word(struct reading *r, const struct suffix *x)
+{
+    const struct protocol *protocol = find_protocol(x->word);
+    int e;
+
+    if (r->is_path && x->slash && !may_leave_path(r, x->word))
+        return 0;
+    if (is_type_word(x->word))
+        return take_type(r, x->word);
+    if (protocol)
+        return take_protocol(r, protocol);
+    if (!is_ipv_word(x->word))
+        return 0;
+    if (r->is_path)
+        return refuse(r, "%.40s makes no sense for a path", x->word);
+    e = read_ipv(r, x->word, &r->ipv[IPV_PORT]);
+    return e < 0 ? e : 1;
+}
+
+static int
+take_words(struct reading *r)
+{
+    struct suffix x;
+    int e;
+
+    while (last_suffix(r->rest, &x)) {
+        e = refuse_class(r);
+        if (e == 0)
+            e = take_word(r, &x);
+        if (e <= 0)
+            return e;
+        *x.gap = '\0';
+    }
+    return 0;
+}
+
+/* ---- protocols ------------------------------------------------------------------------
+ */
+
+/* "80/MyTcp": where a number might stand, after a slash, is a word. */
+static int
+refuse_word(struct reading *r)
+{
+    struct suffix x;
+
+    if (r->protocol || !last_suffix(r->rest, &x) || !memchr(x.gap, '/', strlen(x.gap)))
+        return 0;
+    if (consists_of(x.word, "0123456789"))
+        return 0;
+    return refuse(r, "protocol %.80s is not known: use tcp or unix", x.word);
+}
+
+static int
+default_protocol(struct reading *r, const char *proto)
+{
+    char word[SETTING_BYTES];
+    int e;
+
+    if (!copy_trimmed(word, sizeof word, proto ? proto : ""))
+        return refuse(r, "the default protocol is too long");
+    e = take_ipv(r, word, IPV_PROTO);
+    if (e < 0)
+        return e;
+    r->protocol = find_protocol(word[0] == '\0' ? "tcp" : word);
+    if (!r->protocol)
+        return refuse(r, "protocol %.80s is not known: use tcp or unix", word);
+    if (r->is_path && r->protocol->supported)
+        r->protocol = find_protocol("unix");
+    return 0;
+}
+
+static int
+read_protocol(struct reading *r, const char *proto)
+{
+    int e = 0;
+
+    if (!r->is_path)
+        e = refuse_word(r);
+    if (e == 0 && !r->protocol)
+        e = default_protocol(r, proto);
+    if (e < 0)
+        return e;
+    if (!r->protocol->supported)
+        return refuse(r, "protocol %s is not supported: use tcp or unix",
+                      r->protocol->word);
+    return 0;
+}
+
+/* ---- unix -----------------------------------------------------------------------------
+ */
+
+static int
+read_path(const struct reading *r, struct pf_endpoint *endpoint)
+{
+    size_t length = strlen(r->rest);
+
+    if (r->rest[0] != '/')
+        return refuse(r, "a unix socket needs a path that begins with /, not \"%.80s\"",
+                      r->rest);
+    for (const char *s = r->rest; *s != '\0'; s++) {
+        if (iscntrl((unsigned char)*s))
+            return refuse(r, "the path contains a control character");
+    }
+    if (length >= sizeof endpoint->port)
+        return refuse(r, "the path is too long: %zu bytes, and the system allows %zu",
+                      length, sizeof endpoint->port - 1);
+    memcpy(endpoint->port, r->rest, length + 1);
+    memcpy(endpoint->host, "*", 2);
+    endpoint->ipv = PF_IPV_ANY;
+    return 0;
+}
+
+/* ---- tcp ------------------------------------------------------------------------------
+ */
+
+static int
+read_port(const struct reading *r, const char *port, struct pf_endpoint *endpoint)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789_+-";
+    size_t length = strlen(port);
+    uint64_t number;
+    int e;
+
+    if (*port == '\0')
+        return refuse(r, "the port is missing");
+    if (length >= sizeof endpoint->port)
+        return refuse(r, "the port is too long");
+    e = pf_text_number(port, &number);
+    if (e == -ERANGE || (e == 0 && number > 65535))
+        return refuse(r, "port %.40s is above 65535", port);
+    if (e < 0 && (!isalnum((unsigned char)*port) || !consists_of(port, letters)))
+        return refuse(r,
+                      "\"%.80s\" is neither a port number nor a service name (a host comes "
+                      "before the port, as in localhost:80)",
+                      port);
+    memcpy(endpoint->port, port, length + 1);
+    return 0;
+}
+
+/* PF_IPV_4 or PF_IPV_6 for a literal address, 0 for a name, or what is wrong with it. */
+static int
+check_host(const struct reading *r, const char *host)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    if (strcmp(host, "*") == 0)
+        return 0;
+    if (inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_V4MAPPED(&v6))
+        return refuse(r, "%s is an IPv4 address: write it as one", host);
+    if (is_ipv6_literal(host))
+        return PF_IPV_6;
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return PF_IPV_4;
+    if (strchr(host, ':'))
+        return refuse(r,
+                      "\"%.80s\" is not a host; an IPv6 address goes in brackets, as in "
+                      "[::1]:80",
+                      host);
+    if (consists_of(host, "0123456789."))
+        return refuse(r, "\"%.80s\" is neither a host name nor an IPv4 address", host);
+    for (const char *s = host; *s != '\0'; s++) {
+        if (!isalnum((unsigned char)*s) && !strchr("_.-", *s))
+            return refuse(r, "\"%.80s\" is not a host name: it contains \"%c\"", host, *s);
+    }
+    return 0;
+}
+
+/* The strongest word on ip versions, narrowed to what a literal address can be. */
+static int
+settle_ipv(const struct reading *r, unsigned literal, struct pf_endpoint *endpoint)
+{
+    unsigned versions = IPV_STAR;
+
+    for (int i = 0; i < IPV_SOURCES; i++) {
+        if (r->ipv[i] != 0)
+            versions = r->ipv[i];
+    }
+    if (versions & IPV_STAR)
+        versions = PF_IPV_ANY;
+    if (literal != 0 && versions != PF_IPV_ANY && !(versions & literal))
+        return refuse(r, "%s is an IPv%d address, but IPv%d is asked for", endpoint->host,
+                      literal == PF_IPV_4 ? 4 : 6, literal == PF_IPV_4 ? 6 : 4);
+    endpoint->ipv = literal != 0 ? literal : versions;
+    return 0;
+}
+
+/* host may carry ip versions and brackets; "" and "[]" mean "*". It is changed. */
+static int
+read_host(struct reading *r, char *host, struct pf_endpoint *endpoint)
+{
+    int e = take_ipv(r, host, IPV_HOST);
+    size_t length = strlen(host);
+
+    if (e < 0)
+        return e;
+    if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
+        host[length - 1] = '\0';
+        host++;
+    }
+    if (*host == '\0')
+        host = "*";
+    length = strlen(host);
+    if (length >= sizeof endpoint->host)
+        return refuse(r, "the host is too long");
+    e = check_host(r, host);
+    if (e < 0)
+        return e;
+    memcpy(endpoint->host, host, length + 1);
+    return settle_ipv(r, (unsigned)e, endpoint);
+}
+
+/* "[host]:port": *ret_port is its last word, the rest is cut there and keeps both
+ * brackets. */
+static int
+split_brackets(struct reading *r, char **ret_port)
+{
+    char *close = strchr(r->rest, ']');
+    struct suffix x;
+
+    if (!close)
+        return refuse(r, "the bracket is not closed");
+    if (!last_suffix(close, &x))
+        return refuse(r, "a port is missing after the bracket, as in [::1]:80");
+    *x.gap = '\0';
+    *ret_port = x.word;
+    return 0;
+}
+
+/* "host:port", ":port" or "port": *ret_port is its last word, the rest is cut there. */
+static int
+split_plain(struct reading *r, char **ret_port)
+{
+    bool address = is_ipv6_literal(r->rest);
+    char *port = r->rest + strlen(r->rest);
+    char *gap;
+
+    while (port > r->rest && !is_separator(port[-1]))
+        port--;
+    gap = port;
+    while (gap > r->rest && is_separator(gap[-1]))
+        gap--;
+    if (*port == '\0' && !address)
+        return refuse(r, "the port is missing");
+    if (gap < port)
+        *gap = '\0';
+    if (address && !is_ipv6_literal(r->rest))
+        return refuse(r, "an IPv6 address and its port cannot be told apart: use brackets, "
+                         "as in [::1]:80");
+    *ret_port = port;
+    return 0;
+}
+
+static int
+read_tcp(struct reading *r, const char *default_host, struct pf_endpoint *endpoint)
+{
+    char other[SETTING_BYTES];
+    char *host = r->rest;
+    char *port = NULL;
+    int e;
+
+    e = r->rest[0] == '[' ? split_brackets(r, &port) : split_plain(r, &port);
+    if (e < 0)
+        return e;
+    e = read_port(r, port, endpoint);
+    if (e < 0)
+        return e;
+    if (port == r->rest || r->rest[0] == '\0') {
+        if (!copy_trimmed(other, sizeof other, default_host ? default_host : "*"))
+            return refuse(r, "the default host is too long");
+        host = other;
+    }
+    return read_host(r, host, endpoint);
+}
+
+/* ---- all of it ------------------------------------------------------------------------
+ */
+
+static int
+start_reading(struct reading *r, const char *port)
+{
+    (void)snprintf(r->said, sizeof r->said, "%s", port); /* for sentences, cut is fine */
+    hide_controls(r->said);
+    if (!copy_trimmed(r->rest, sizeof r->rest, port))
+        return refuse(r, "it is too long");
+    if (r->rest[0] == '\0')
+        return refuse(r, "the port is missing");
+    r->is_path = r->rest[0] == '/';
+    return 0;
+}
+
+static int
+read_setting(struct reading *r, const char *host, const char *proto, const char *ipv,
+             struct pf_endpoint *endpoint)
+{
+    int e = take_words(r);
+
+    if (e == 0)
+        e = read_protocol(r, proto);
+    if (e < 0)
+        return e;
+    endpoint->proto = r->protocol->proto;
+    if (endpoint->proto == PF_PROTO_UNIX)
+        return read_path(r, endpoint);
+    if (r->is_path)
+        return refuse(r, "a path needs the protocol unix, not tcp");
+    e = read_ipv(r, ipv ? ipv : "*", &r->ipv[IPV_DEFAULT]);
+    return e < 0 ? e : read_tcp(r, host, endpoint);
+}
+
+int
+pf_endpoint_parse(const char *port, const char *host, const char *proto, const char *ipv,
+                  struct pf_endpoint *ret_endpoint, struct pf_error *error)
+{
+    struct reading r = {.error = error};
+    struct pf_endpoint endpoint = {.ipv = PF_IPV_ANY};
+    int e;
+
+    e = start_reading(&r, port ? port : "");
+    if (e == 0)
+        e = read_setting(&r, host, proto, ipv, &endpoint);
+    if (e < 0)
+        return e;
+    ret_endpoint->proto = endpoint.proto;
+    ret_endpoint->ipv = endpoint.ipv;
+    memcpy(ret_endpoint->host, endpoint.host, sizeof endpoint.host);
+    memcpy(ret_endpoint->port, endpoint.port, sizeof endpoint.port);
+    return 0;
+}

@@ -1,0 +1,790 @@
+/* Listening sockets are made here, and the paths of unix sockets come and go here.
+ *
+ * One call of pf_listeners_open() serves one endpoint in three steps: the endpoint becomes
+ * a list of addresses (targets), each target becomes a socket unless one in the table
+ * covers it already, and if any of them is refused, all that this call added is taken back.
+ * So the table holds whole endpoints only.
+ *
+ *     "*", any version     one dual-stack [::]; 0.0.0.0 where there is no IPv6
+ *     "*", 4 and 6         [::] for IPv6 only, then 0.0.0.0
+ *     a name               every address it resolves to, IPv6 first if versions are named
+ *
+ * IPV6_V6ONLY is always set, to 0 or to 1: the system's default is nobody's wish. A port 0
+ * is chosen by the kernel for the first target and then used for the others; nothing is
+ * bound only to try it out.
+ *
+ * A unix socket is made with mode 0 (see make_private()), begins to listen, gets its owner
+ * and then its mode, so it is never more open than it will be. These go through a
+ * descriptor of the file itself, because the path may lie in a directory where others can
+ * replace it. An existing path is removed only when it is a socket and connect(2) says that
+ * nobody listens. Two servers that start in the same instant on one path can still take it
+ * from each other between that answer and bind(2); the pid file is the lock for that case.
+ *
+ * Deliberately absent: accepting, options of connections, SO_REUSEPORT. */
+#include "net/listener.h"
+
+#include "base/address.h"
+#include "base/text.h"
+#include <prefork/prefork.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un un;
+    struct sockaddr_storage storage;
+};
+
+/* An address that is to get a socket. */
+struct target {
+    union address address;
+    socklen_t length;
+    bool v6only;
+    bool dual;     /* [::] that stands for IPv4 as well */
+    bool optional; /* of a name whose other addresses would do */
+};
+
+/* One call of pf_listeners_open(). */
+struct opening {
+    struct pf_listeners *ls;
+    const struct pf_endpoint *endpoint;
+    pf_listener_note *note;
+    void *context;
+    struct pf_error *error;
+    unsigned first;  /* table entries from here on are of this call */
+    unsigned port;   /* 0 until the kernel chose one */
+    unsigned served; /* targets that have a socket, new or not */
+    unsigned count;
+    struct target targets[PF_LISTENERS_MAX];
+};
+
+PF_PRINTF(2, 3)
+static void
+tell(const struct opening *o, const char *format, ...)
+{
+    char text[PF_ERROR_TEXT_BYTES];
+    va_list args;
+
+    if (!o->note)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args); /* cut is fine */
+    va_end(args);
+    o->note(o->context, text);
+}
+
+/* ---- one listener ---------------------------------------------------------------------
+ */
+
+static int
+own_address(const struct pf_listener *l, union address *ret_address, socklen_t *ret_length)
+{
+    union address address;
+    socklen_t length = sizeof address;
+
+    memset(&address, 0, sizeof address);
+    if (getsockname(l->fd, &address.any, &length) < 0)
+        return -errno;
+    *ret_address = address;
+    *ret_length = length;
+    return 0;
+}
+
+int
+pf_listener_learn(struct pf_listener *l)
+{
+    union address address;
+    socklen_t length;
+    int v6only = 0;
+    socklen_t size = sizeof v6only;
+    int e = own_address(l, &address, &length);
+
+    if (e < 0)
+        return e;
+    if (address.any.sa_family == AF_INET6 &&
+        getsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) < 0)
+        return -errno;
+    l->family = address.any.sa_family;
+    l->v6only = v6only != 0;
+    pf_address_format(&address.any, length, l->address, sizeof l->address);
+    return 0;
+}
+
+unsigned
+pf_listener_port(const struct pf_listener *l)
+{
+    union address address;
+    socklen_t length;
+
+    return own_address(l, &address, &length) < 0 ? 0
+                                                 : pf_address_port(&address.any, length);
+}
+
+/* Only the very file that we made: somebody else may live at the path by now. */
+static void
+unlink_own(struct pf_listener *l)
+{
+    struct stat st;
+
+    if (l->path_ino != 0 && lstat(l->address, &st) == 0 && st.st_dev == l->path_dev &&
+        st.st_ino == l->path_ino)
+        (void)unlink(l->address); /* privileges may be gone: then the next start does it */
+    l->path_ino = 0;
+}
+
+/* fd is consumed, also on failure. */
+static int
+add_listener(struct opening *o, int fd)
+{
+    struct pf_listener l = {.fd = fd};
+    int e = pf_listener_learn(&l);
+
+    if (e < 0) {
+        (void)close(fd); /* nothing was written to it */
+        return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, -e, "port %s: %s",
+                            o->endpoint->port, strerror(-e));
+    }
+    o->ls->table[o->ls->count++] = l;
+    o->served++;
+    return 0;
+}
+
+static void
+take_back(struct opening *o)
+{
+    while (o->ls->count > o->first) {
+        struct pf_listener *l = &o->ls->table[--o->ls->count];
+        unlink_own(l);
+        (void)close(l->fd); /* nothing was written to it */
+    }
+}
+
+static int
+check_room(const struct opening *o)
+{
+    if (o->ls->count < PF_LISTENERS_MAX)
+        return 0;
+    return pf_error_set(o->error, PREFORK_EXIT_CONFIG, ENOSPC,
+                        "port %s: more than %d listening sockets", o->endpoint->port,
+                        PF_LISTENERS_MAX);
+}
+
+static int
+count_covered(struct opening *o, const struct pf_listener *l)
+{
+    o->served++;
+    if (!l->inherited)
+        tell(o, "%s is named twice: one socket serves both", l->address);
+    return 0;
+}
+
+/* ---- from an endpoint to addresses ----------------------------------------------------
+ */
+
+static bool
+has_target(const struct opening *o, const struct sockaddr *address, socklen_t length)
+{
+    for (unsigned i = 0; i < o->count; i++) {
+        const struct target *t = &o->targets[i];
+        if (pf_address_same(&t->address.any, t->length, address, length))
+            return true;
+    }
+    return false;
+}
+
+/* A name may resolve to the same address more than once; what goes beyond the table is
+ * refused when its socket is to be made. */
+static struct target *
+add_target(struct opening *o, const struct sockaddr *address, socklen_t length)
+{
+    struct target *t = &o->targets[o->count];
+
+    if (o->count == PF_LISTENERS_MAX || has_target(o, address, length))
+        return NULL;
+    memset(t, 0, sizeof *t);
+    memcpy(&t->address, address, length);
+    t->length = length;
+    t->v6only = address->sa_family == AF_INET6;
+    o->count++;
+    return t;
+}
+
+static void
+add_wildcards(struct opening *o)
+{
+    const struct sockaddr_in v4 = {.sin_family = AF_INET};
+    const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct target *t;
+
+    if (o->endpoint->ipv != PF_IPV_4) {
+        t = add_target(o, (const void *)&v6, sizeof v6);
+        t->dual = o->endpoint->ipv == PF_IPV_ANY;
+        t->v6only = !t->dual;
+    }
+    if (o->endpoint->ipv & PF_IPV_4)
+        (void)add_target(o, (const void *)&v4, sizeof v4); /* it is the first IPv4 */
+}
+
+static int
+refuse_host(const struct opening *o, const char *version, int code, int errnum)
+{
+    const char *host = o->endpoint->host;
+
+    if (code == EAI_SYSTEM)
+        return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum,
+                            "host \"%s\" cannot be looked up: %s", host, strerror(errnum));
+    if (code == EAI_AGAIN || code == EAI_MEMORY)
+        return pf_error_set(
+            o->error, PREFORK_EXIT_SYSTEM, code == EAI_AGAIN ? EAGAIN : ENOMEM,
+            "host \"%s\" cannot be looked up now: %s", host, gai_strerror(code));
+    return pf_error_set(o->error, PREFORK_EXIT_CONFIG, ENOENT,
+                        "host \"%s\" does not resolve to an %s address: %s", host, version,
+                        gai_strerror(code));
+}
+
+static int
+add_host(struct opening *o, int family)
+{
+    const char *version = family == AF_INET ? "IPv4" : family == AF_INET6 ? "IPv6" : "IP";
+    const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list;
+    int code = getaddrinfo(o->endpoint->host, NULL, &hints, &list);
+
+    if (code != 0)
+        return refuse_host(o, version, code, errno);
+    for (const struct addrinfo *a = list; a; a = a->ai_next) {
+        struct target *t = add_target(o, a->ai_addr, a->ai_addrlen);
+        if (t)
+            t->optional = family == AF_UNSPEC;
+    }
+    freeaddrinfo(list);
+    return 0;
+}
+
+/* The number behind a service name. Asked for apart from the host, so that the sentence
+ * knows which of the two is wrong. */
+static int
+find_port(struct opening *o)
+{
+    const struct addrinfo hints = {
+        .ai_flags = AI_PASSIVE, .ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list;
+    int code = getaddrinfo(NULL, o->endpoint->port, &hints, &list);
+
+    if (code != 0)
+        return pf_error_set(o->error, PREFORK_EXIT_CONFIG, ENOENT,
+                            "port \"%s\": no such service in /etc/services (a host comes "
+                            "before the port, as in localhost:80)",
+                            o->endpoint->port);
+    o->port = pf_address_port(list->ai_addr, list->ai_addrlen);
+    freeaddrinfo(list);
+    return 0;
+}
+
+static int
+find_targets(struct opening *o)
+{
+    unsigned ipv = o->endpoint->ipv;
+    int e = 0;
+
+    if (strcmp(o->endpoint->host, "*") == 0) {
+        add_wildcards(o);
+        return 0;
+    }
+    if (ipv == PF_IPV_ANY)
+        return add_host(o, AF_UNSPEC);
+    if (ipv & PF_IPV_6)
+        e = add_host(o, AF_INET6);
+    if (e == 0 && (ipv & PF_IPV_4))
+        e = add_host(o, AF_INET);
+    return e;
+}
+
+/* ---- TCP ------------------------------------------------------------------------------
+ */
+
+static bool
+is_any_ipv4(const union address *a)
+{
+    return a->any.sa_family == AF_INET && a->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+static bool
+is_any_ipv6(const union address *a)
+{
+    return a->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
+}
+
+/* Does l, bound to a, already do what t asks for? From outside, half of a dual-stack
+ * wildcard is taken for the whole: who handed it in decided so, and binding the other half
+ * may need privileges we lack. */
+static bool
+covers(const struct pf_listener *l, const union address *a, socklen_t length,
+       const struct target *t)
+{
+    unsigned port = pf_address_port(&t->address.any, t->length);
+
+    if (port == 0 || port != pf_address_port(&a->any, length))
+        return false;
+    if (pf_address_same(&a->any, length, &t->address.any, t->length))
+        return l->inherited || !l->v6only || t->v6only;
+    if (is_any_ipv4(&t->address))
+        return is_any_ipv6(a) && !l->v6only;
+    return t->dual && l->inherited && is_any_ipv4(a);
+}
+
+static const struct pf_listener *
+find_covering(const struct opening *o, const struct target *t)
+{
+    union address address;
+    socklen_t length;
+
+    for (unsigned i = 0; i < o->ls->count; i++) {
+        const struct pf_listener *l = &o->ls->table[i];
+        if (own_address(l, &address, &length) == 0 && covers(l, &address, length, t))
+            return l;
+    }
+    return NULL;
+}
+
+/* A listening descriptor, or a negative errno. */
+static int
+make_tcp(const struct target *t, int backlog)
+{
+    const int family = t->address.any.sa_family;
+    const int on = 1;
+    const int v6only = t->v6only;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int e;
+
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        (family != AF_INET6 ||
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) == 0) &&
+        bind(fd, &t->address.any, t->length) == 0 && listen(fd, backlog) == 0)
+        return fd;
+    e = -errno;
+    (void)close(fd); /* nothing was written to it */
+    return e;
+}
+
+/* The listener of ours that has this port, if any: then the neighbour to blame is us. */
+static const struct pf_listener *
+find_port_owner(const struct opening *o)
+{
+    for (unsigned i = 0; i < o->ls->count; i++) {
+        if (o->port != 0 && pf_listener_port(&o->ls->table[i]) == o->port)
+            return &o->ls->table[i];
+    }
+    return NULL;
+}
+
+static bool
+lacks_scope(const struct target *t)
+{
+    return t->address.any.sa_family == AF_INET6 && t->address.v6.sin6_scope_id == 0 &&
+           IN6_IS_ADDR_LINKLOCAL(&t->address.v6.sin6_addr);
+}
+
+/* What the person can do about it, for refusals that have a usual cause. */
+static const char *
+advise_tcp(const struct opening *o, const struct target *t, int errnum)
+{
+    switch (errnum) {
+    case EADDRINUSE:
+        return "in use by another process (ss -ltnp shows which): stop it, or choose "
+               "another port";
+    case EACCES:
+        return o->port < 1024 ? "permission denied: ports below 1024 need root or "
+                                "CAP_NET_BIND_SERVICE"
+                              : "permission denied";
+    case EADDRNOTAVAIL: return "no such address on this machine (ip address shows them)";
+    case EAFNOSUPPORT: return "this machine has no such IP version";
+    case EMFILE: return "too many open files: raise the limit (ulimit -n, LimitNOFILE=)";
+    case EINVAL:
+        if (lacks_scope(t))
+            return "a link-local address needs its interface, as in [fe80::1%eth0]:80";
+        return strerror(errnum);
+    default: return strerror(errnum);
+    }
+}
+
+static int
+refuse_tcp(const struct opening *o, const struct target *t, int errnum)
+{
+    const struct pf_listener *owner = errnum == EADDRINUSE ? find_port_owner(o) : NULL;
+    char host[PF_ADDRESS_TEXT_BYTES];
+
+    pf_address_host(&t->address.any, t->length, host, sizeof host);
+    if (owner)
+        return pf_error_set(o->error, PREFORK_EXIT_CONFIG, errnum,
+                            "port %u on %s: this server already listens on %s", o->port,
+                            host, owner->address);
+    return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum, "port %u on %s: %s", o->port,
+                        host, advise_tcp(o, t, errnum));
+}
+
+/* What the kernel says at socket, setsockopt or bind where IPv6 is not compiled in,
+ * switched off, or without any address. */
+static bool
+means_no_ipv6(int errnum)
+{
+    return errnum == EAFNOSUPPORT || errnum == EADDRNOTAVAIL || errnum == EINVAL;
+}
+
+/* "localhost" has an IPv6 address even where the machine has none. */
+static bool
+may_skip(const struct target *t, int errnum)
+{
+    if (!t->optional || t->address.any.sa_family != AF_INET6)
+        return false;
+    return errnum == EAFNOSUPPORT ||
+           (errnum == EADDRNOTAVAIL && IN6_IS_ADDR_LOOPBACK(&t->address.v6.sin6_addr));
+}
+
+static int
+open_target(struct opening *o, struct target *t)
+{
+    const struct pf_listener *covering;
+    int fd;
+
+    pf_address_set_port(&t->address.any, o->port);
+    covering = find_covering(o, t);
+    if (covering)
+        return count_covered(o, covering);
+    fd = check_room(o);
+    if (fd < 0)
+        return fd;
+    fd = make_tcp(t, o->endpoint->backlog);
+    if (fd < 0)
+        return fd;
+    return add_listener(o, fd);
+}
+
+static void
+narrow_to_ipv4(struct opening *o, struct target *t)
+{
+    tell(o, "no IPv6 here: listening on 0.0.0.0:%s only", o->endpoint->port);
+    memset(t, 0, sizeof *t);
+    t->address.v4.sin_family = AF_INET;
+    t->length = sizeof t->address.v4;
+}
+
+static int
+serve_target(struct opening *o, struct target *t, bool last)
+{
+    char text[PF_ADDRESS_TEXT_BYTES];
+    int e = open_target(o, t);
+
+    if (e < 0 && t->dual && means_no_ipv6(-e)) {
+        narrow_to_ipv4(o, t);
+        e = open_target(o, t);
+    }
+    if (e < 0 && may_skip(t, -e) && !(last && o->served == 0)) {
+        pf_address_format(&t->address.any, t->length, text, sizeof text);
+        tell(o, "no IPv6 here: not listening on %s", text);
+        return 0;
+    }
+    if (e < 0)
+        return refuse_tcp(o, t, -e);
+    if (o->port == 0)
+        o->port = pf_listener_port(&o->ls->table[o->ls->count - 1]);
+    return 0;
+}
+
+static int
+open_tcp(struct opening *o)
+{
+    int e = find_port(o);
+
+    if (e == 0)
+        e = find_targets(o);
+    for (unsigned i = 0; e == 0 && i < o->count; i++)
+        e = serve_target(o, &o->targets[i], i + 1 == o->count);
+    return e;
+}
+
+/* ---- unix -----------------------------------------------------------------------------
+ */
+
+static int
+refuse_path(const struct opening *o, int errnum, const char *why)
+{
+    return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum, "socket %s: %s",
+                        o->endpoint->port, why);
+}
+
+/* For refusals by the file system. */
+static int
+refuse_file(const struct opening *o, int errnum)
+{
+    const char *path = o->endpoint->port;
+    int directory = (int)(strrchr(path, '/') - path);
+
+    switch (errnum) {
+    case ENOENT:
+        return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum,
+                            "socket %s: the directory %.*s does not exist: create it", path,
+                            directory, path);
+    case EACCES:
+    case EPERM:
+        return pf_error_set(
+            o->error, PREFORK_EXIT_SYSTEM, errnum,
+            "socket %s: permission denied: check the directory %.*s and the "
+            "user that starts the server",
+            path, directory > 0 ? directory : 1, path);
+    case EADDRINUSE: return refuse_path(o, errnum, "in use by another process");
+    case EMFILE:
+        return refuse_path(o, errnum, "too many open files: raise the limit (ulimit -n)");
+    default: return refuse_path(o, errnum, strerror(errnum));
+    }
+}
+
+static socklen_t
+path_address(const char *path, union address *ret_address)
+{
+    memset(ret_address, 0, sizeof *ret_address);
+    ret_address->un.sun_family = AF_UNIX;
+    memcpy(ret_address->un.sun_path, path, strlen(path));
+    return sizeof ret_address->un;
+}
+
+static int
+make_unix(void)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* 1: somebody answers at the path, 0: nobody, or a negative errno. EAGAIN is a full queue,
+ * EPROTOTYPE a datagram socket: both have an owner. */
+static int
+ask_path(const char *path)
+{
+    union address address;
+    socklen_t length = path_address(path, &address);
+    int fd = make_unix();
+    int e;
+
+    if (fd < 0)
+        return fd;
+    e = connect(fd, &address.any, length) == 0 ? 0 : errno;
+    (void)close(fd); /* nothing was written to it */
+    switch (e) {
+    case 0:
+    case EAGAIN:
+    case EINPROGRESS:
+    case EPROTOTYPE: return 1;
+    case ECONNREFUSED:
+    case ENOENT: return 0;
+    default: return -e;
+    }
+}
+
+/* Make the path free, or say why it is not ours to free. */
+static int
+clear_path(const struct opening *o)
+{
+    const char *path = o->endpoint->port;
+    struct stat st;
+    int alive;
+
+    if (lstat(path, &st) < 0)
+        return errno == ENOENT ? 0 : refuse_file(o, errno);
+    if (!S_ISSOCK(st.st_mode))
+        return refuse_path(o, EEXIST,
+                           S_ISLNK(st.st_mode)
+                               ? "is a symbolic link: name the real path, or remove it"
+                               : "exists and is not a socket: remove it, or choose another "
+                                 "path");
+    alive = ask_path(path);
+    if (alive < 0)
+        return refuse_file(o, -alive);
+    if (alive)
+        return refuse_path(o, EADDRINUSE,
+                           "in use by another process (ss -lxp shows which): stop it, or "
+                           "choose another path");
+    if (unlink(path) < 0 && errno != ENOENT)
+        return refuse_file(o, errno);
+    return 0;
+}
+
+static bool
+has_rights(const struct pf_endpoint *e)
+{
+    return e->has_mode || e->owner != (uid_t)-1 || e->group != (gid_t)-1;
+}
+
+/* bind(2) gives the file the mode of the socket, less the umask. So this takes all rights
+ * before there is a file, and unlike umask(2) it also holds where the directory has a
+ * default ACL. */
+static int
+make_private(int fd)
+{
+    return fchmod(fd, 0) < 0 ? -errno : 0;
+}
+
+static mode_t
+wanted_mode(const struct pf_endpoint *e)
+{
+    mode_t mask;
+
+    if (e->has_mode)
+        return e->mode;
+    mask = umask(0);
+    (void)umask(mask); /* it cannot fail; there is no other portable way to read it */
+    return 0777 & ~mask;
+}
+
+/* Owner first: a mode meant for the final owner is too wide for another. A descriptor made
+ * with O_PATH knows no fchmod(2); its name in /proc does, and leads to the same file. */
+static int
+give_rights(const struct pf_endpoint *e, int file)
+{
+    char name[64];
+
+    if (fchownat(file, "", e->owner, e->group, AT_EMPTY_PATH) < 0)
+        return -errno;
+    (void)snprintf(name, sizeof name, "/proc/self/fd/%d", file);
+    return chmod(name, wanted_mode(e)) < 0 ? -errno : 0;
+}
+
+static int
+open_rights(const struct pf_endpoint *e, const struct pf_listener *l)
+{
+    int file = open(l->address, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    int r;
+
+    if (file < 0)
+        return -errno;
+    if (fstat(file, &st) < 0)
+        r = -errno;
+    else if (st.st_dev != l->path_dev || st.st_ino != l->path_ino)
+        r = -EADDRINUSE; /* replaced since bind(2): leave the other's file alone */
+    else
+        r = give_rights(e, file);
+    (void)close(file); /* nothing was written to it */
+    return r;
+}
+
+/* Bind fd to the path and remember the file, so that it can be taken back from here on. fd
+ * is consumed, also on failure. */
+static int
+bind_path(struct opening *o, int fd)
+{
+    union address address;
+    socklen_t length = path_address(o->endpoint->port, &address);
+    struct pf_listener *l;
+    struct stat st;
+    int e = has_rights(o->endpoint) ? make_private(fd) : 0;
+
+    if (e == 0 && bind(fd, &address.any, length) < 0)
+        e = -errno;
+    if (e < 0) {
+        (void)close(fd); /* nothing was written to it */
+        return refuse_file(o, -e);
+    }
+    e = add_listener(o, fd);
+    if (e < 0)
+        return e;
+    l = &o->ls->table[o->ls->count - 1];
+    if (lstat(l->address, &st) < 0)
+        return refuse_file(o, errno);
+    l->path_dev = st.st_dev;
+    l->path_ino = st.st_ino;
+    return 0;
+}
+
+static int
+make_path(struct opening *o)
+{
+    const struct pf_listener *l;
+    int fd = make_unix();
+    int e;
+
+    if (fd < 0)
+        return refuse_file(o, -fd);
+    e = bind_path(o, fd);
+    if (e < 0)
+        return e;
+    l = &o->ls->table[o->ls->count - 1];
+    if (listen(l->fd, o->endpoint->backlog) < 0)
+        return refuse_file(o, errno);
+    e = has_rights(o->endpoint) ? open_rights(o->endpoint, l) : 0;
+    return e < 0 ? pf_error_set(o->error, PREFORK_EXIT_SYSTEM, -e,
+                                "socket %s: its owner and mode cannot be set: %s",
+                                l->address, strerror(-e))
+                 : 0;
+}
+
+static int
+open_unix(struct opening *o)
+{
+    int e;
+
+    for (unsigned i = 0; i < o->ls->count; i++) {
+        const struct pf_listener *l = &o->ls->table[i];
+        if (l->family == AF_UNIX && strcmp(l->address, o->endpoint->port) == 0)
+            return count_covered(o, l);
+    }
+    e = check_room(o);
+    if (e == 0)
+        e = clear_path(o);
+    return e == 0 ? make_path(o) : e;
+}
+
+/* ---- all of them ----------------------------------------------------------------------
+ */
+
+int
+pf_listeners_open(struct pf_listeners *ls, const struct pf_endpoint *endpoint,
+                  pf_listener_note *note, void *context, struct pf_error *error)
+{
+    struct opening o = {
+        .ls = ls,
+        .endpoint = endpoint,
+        .note = note,
+        .context = context,
+        .error = error,
+        .first = ls->count,
+    };
+    int e = endpoint->proto == PF_PROTO_UNIX ? open_unix(&o) : open_tcp(&o);
+
+    if (e < 0)
+        take_back(&o);
+    return e;
+}
+
+void
+pf_listeners_shut(struct pf_listeners *ls)
+{
+    for (unsigned i = 0; i < ls->count; i++) {
+        struct pf_listener *l = &ls->table[i];
+        if (l->inherited)
+            continue;
+        unlink_own(l);
+        (void)shutdown(l->fd, SHUT_RD); /* fails only if it was done before */
+    }
+}
+
+void
+pf_listeners_close(struct pf_listeners *ls)
+{
+    for (unsigned i = 0; i < ls->count; i++)
+        (void)close(ls->table[i].fd); /* nothing was written to it */
+    ls->count = 0;
+}

@@ -1,0 +1,124 @@
+/* How many connections wait in the kernel to be accepted.
+ *
+ * A TCP listener tells by TCP_INFO: on a listening socket tcpi_unacked is the length of the
+ * queue. A unix listener has no such option; it is asked for by its inode with one
+ * sock_diag(7) request, whose answer the kernel puts into the netlink socket before send(2)
+ * returns. That is why a receive that does not wait is enough, and why nothing here can
+ * block the master.
+ *
+ * The number is a hint for sizing the pool. So there is no error: what cannot be asked (an
+ * old kernel, a filter on system calls, a socket already shut) counts as 0. No socket is
+ * kept between calls. */
+#include "net/listener.h"
+
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct question {
+    struct nlmsghdr header;
+    struct unix_diag_req unix_socket;
+};
+
+union answer {
+    struct nlmsghdr header; /* aligned */
+    char bytes[1024];
+};
+
+static unsigned
+ask_tcp(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return 0;
+    return info.tcpi_state == TCP_LISTEN ? info.tcpi_unacked : 0;
+}
+
+static bool
+send_question(int netlink, ino_t inode)
+{
+    struct question q = {
+        .header = {.nlmsg_len = sizeof q,
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST},
+        .unix_socket = {.sdiag_family = AF_UNIX,
+                        .udiag_states = ~0u,
+                        .udiag_ino = (__u32)inode,
+                        .udiag_show = UDIAG_SHOW_RQLEN,
+                        .udiag_cookie = {~0u, ~0u}},
+    };
+
+    return send(netlink, &q, sizeof q, MSG_DONTWAIT) == (ssize_t)sizeof q;
+}
+
+/* The queue's length in an answer of so many bytes about this inode. */
+static unsigned
+read_answer(union answer *a, size_t bytes, ino_t inode)
+{
+    const struct unix_diag_msg *message = NLMSG_DATA(&a->header);
+    const size_t head = NLMSG_LENGTH(sizeof *message);
+    struct unix_diag_rqlen length;
+
+    if (bytes < head || a->header.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+        a->header.nlmsg_len < head || a->header.nlmsg_len > bytes ||
+        message->udiag_ino != (__u32)inode || message->udiag_state != TCP_LISTEN)
+        return 0;
+    for (size_t at = NLMSG_ALIGN(head);
+         at + RTA_LENGTH(sizeof length) <= a->header.nlmsg_len;) {
+        struct rtattr attribute;
+        memcpy(&attribute, a->bytes + at, sizeof attribute);
+        if (attribute.rta_type == UNIX_DIAG_RQLEN &&
+            attribute.rta_len >= RTA_LENGTH(sizeof length)) {
+            memcpy(&length, a->bytes + at + RTA_LENGTH(0), sizeof length);
+            return length.udiag_rqueue;
+        }
+        if (attribute.rta_len < sizeof attribute)
+            break;
+        at += RTA_ALIGN(attribute.rta_len);
+    }
+    return 0;
+}
+
+static unsigned
+ask_unix(int netlink, int fd)
+{
+    struct stat st;
+    union answer a;
+    ssize_t n;
+
+    if (fstat(fd, &st) < 0 || !send_question(netlink, st.st_ino))
+        return 0;
+    n = recv(netlink, &a, sizeof a, MSG_DONTWAIT);
+    return n < 0 ? 0 : read_answer(&a, (size_t)n, st.st_ino);
+}
+
+unsigned
+pf_listeners_queued(const struct pf_listeners *ls)
+{
+    int netlink = -1;
+    unsigned queued = 0;
+
+    for (unsigned i = 0; i < ls->count; i++) {
+        const struct pf_listener *l = &ls->table[i];
+        if (l->family != AF_UNIX) {
+            queued += ask_tcp(l->fd);
+            continue;
+        }
+        if (netlink < 0)
+            netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                             NETLINK_SOCK_DIAG);
+        if (netlink >= 0)
+            queued += ask_unix(netlink, l->fd);
+    }
+    if (netlink >= 0)
+        (void)close(netlink); /* it was only asked */
+    return queued;
+}

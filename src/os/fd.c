@@ -1,0 +1,71 @@
+/* Small facts about descriptors.
+ *
+ * The one piece of state is the limit on descriptors that the process was started with:
+ * the master raises its own, and programs that it starts must find the one their operator
+ * set (some allocate tables by it, some use select(2)). */
+#include "os/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static struct rlimit limit_at_start;
+static bool limit_raised;
+
+void
+pf_fd_close(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd); /* nothing is lost: these are no files */
+    *fd = -1;
+}
+
+static int
+set_flag(int fd, int get, int set, int flag, bool on)
+{
+    int flags = fcntl(fd, get);
+
+    if (flags < 0 || fcntl(fd, set, on ? flags | flag : flags & ~flag) < 0)
+        return -errno;
+    return 0;
+}
+
+int
+pf_fd_set_cloexec(int fd, bool on)
+{
+    return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
+}
+
+int
+pf_fd_set_nonblock(int fd, bool on)
+{
+    return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
+}
+
+int
+pf_fd_open_null(void)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+void
+pf_fd_limit_raise(void)
+{
+    struct rlimit raised;
+
+    if (limit_raised || getrlimit(RLIMIT_NOFILE, &limit_at_start) < 0)
+        return;
+    raised = limit_at_start;
+    raised.rlim_cur = raised.rlim_max;
+    limit_raised = setrlimit(RLIMIT_NOFILE, &raised) == 0;
+}
+
+void
+pf_fd_limit_restore(void)
+{
+    if (limit_raised)
+        (void)setrlimit(RLIMIT_NOFILE, &limit_at_start); /* lowering cannot fail */
+}

@@ -1,0 +1,24 @@
+/* Descriptors: closing them once, and their flags. */
+#ifndef PF_OS_FD_H
+#define PF_OS_FD_H
+
+#include "base/attr.h"
+
+#include <stdbool.h>
+
+/* Close *fd if it is open (0 and up) and set it to -1. */
+void pf_fd_close(int *fd);
+
+/* 0 or a negative errno. */
+PF_MUST_USE int pf_fd_set_cloexec(int fd, bool on);
+PF_MUST_USE int pf_fd_set_nonblock(int fd, bool on);
+
+/* The null device, close-on-exec, or a negative errno. The caller owns it. */
+PF_MUST_USE int pf_fd_open_null(void);
+
+/* Let the soft limit on open descriptors reach the hard one: the master needs a few per
+ * worker. The limit as it was is kept for workers: pf_fd_limit_restore(). */
+void pf_fd_limit_raise(void);
+void pf_fd_limit_restore(void);
+
+#endif

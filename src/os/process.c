@@ -1,0 +1,298 @@
+/* Processes.
+ *
+ * A pidfd names a process for good: a signal through it cannot hit a stranger that got
+ * the same number. pidfd_open(2) after fork(2) is safe because nobody reaps in between,
+ * and it cannot fail for want of a descriptor because one is kept in reserve over the
+ * fork. fork(2) itself is used, and not clone3(2), because libc and the program need
+ * their fork handlers run.
+ *
+ * Signals go to the worker's process group, so that what a handler started ends with its
+ * worker. A group exists as long as any of its members, and its number is not given to a
+ * new process meanwhile; the worker is its unreaped leader.
+ *
+ * Orphans: pf_process_adopt_orphans() makes this process the reaper of its descendants
+ * (PR_SET_CHILD_SUBREAPER). Only a master that runs programs does that; a program of
+ * somebody else's that merely links the library keeps its children to itself. */
+#include "os/process.h"
+
+#include "base/text.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A child that cannot be watched must not live. It was just born and has not got further
+ * than its first instructions: the wait is short. */
+static void
+undo_fork(pid_t pid)
+{
+    (void)kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
+int
+pf_process_fork(struct pf_process *ret_child)
+{
+    int reserve = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    pid_t pid;
+    int pidfd;
+
+    if (reserve < 0 && errno == EMFILE)
+        return -EMFILE;
+    pid = fork();
+    if (pid < 0) {
+        int errnum = errno;
+        if (reserve >= 0)
+            (void)close(reserve);
+        return -errnum;
+    }
+    if (reserve >= 0)
+        (void)close(reserve);
+    if (pid == 0)
+        return 0;
+    pidfd = pidfd_open(pid, 0);
+    if (pidfd < 0) {
+        int errnum = errno;
+        undo_fork(pid);
+        return -errnum;
+    }
+    *ret_child = (struct pf_process){.pid = pid, .pidfd = pidfd};
+    return 1;
+}
+
+void
+pf_process_signal(const struct pf_process *p, int signum)
+{
+    if (kill(-p->pid, signum) < 0)
+        (void)pidfd_send_signal(p->pidfd, signum, NULL, 0); /* already ended: fine */
+}
+
+int
+pf_process_reap(struct pf_process *p, int *ret_wait_status)
+{
+    int status;
+    pid_t pid;
+
+    do
+        pid = waitpid(p->pid, &status, WNOHANG);
+    while (pid < 0 && errno == EINTR);
+    if (pid == 0)
+        return -EAGAIN;
+    if (pid < 0)
+        status = 0; /* somebody else reaped it: ended, how is not known */
+    if (p->pidfd >= 0)
+        (void)close(p->pidfd);
+    p->pidfd = -1;
+    *ret_wait_status = status;
+    return 0;
+}
+
+void
+pf_process_lead_group(void)
+{
+    (void)setpgid(0, 0); /* fails only for a session leader, which leads a group already */
+}
+
+void
+pf_process_die_with_parent(int signum, pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, (unsigned long)signum);
+    if (getppid() != parent)
+        (void)raise(signum); /* it died before we asked */
+}
+
+int
+pf_process_adopt_orphans(void)
+{
+    return prctl(PR_SET_CHILD_SUBREAPER, 1UL) < 0 ? -errno : 0;
+}
+
+void
+pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context)
+{
+    siginfo_t info;
+
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+            return;
+        if (is_ours(context, info.si_pid))
+            return; /* its pidfd tells; what is behind it comes in the next turn */
+        (void)waitpid(info.si_pid, NULL, WNOHANG);
+    }
+}
+
+/* The parent of process pid, by /proc/PID/stat; 0 if that cannot be read. The name in
+ * parentheses may contain anything, so the fields are counted from the last ')'. */
+static pid_t
+parent_of(const char *pid)
+{
+    char path[64];
+    char line[512];
+    const char *end;
+    ssize_t n;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "/proc/%.16s/stat", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    n = read(fd, line, sizeof line - 1);
+    (void)close(fd);
+    if (n <= 0)
+        return 0;
+    line[n] = '\0';
+    end = strrchr(line, ')');
+    return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
+}
+
+unsigned
+pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
+                          void *context)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    unsigned count = 0;
+
+    if (!proc)
+        return 0;
+    while ((entry = readdir(proc))) {
+        pid_t pid;
+        if (!isdigit((unsigned char)entry->d_name[0]) || parent_of(entry->d_name) != getpid())
+            continue;
+        pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (is_ours(context, pid))
+            continue;
+        count++;
+        (void)kill(pid, signum);
+    }
+    (void)closedir(proc);
+    return count;
+}
+
+static int
+prepare_attributes(posix_spawnattr_t *attributes)
+{
+    sigset_t none;
+    sigset_t reset;
+    int errnum = posix_spawnattr_init(attributes);
+
+    if (errnum != 0)
+        return -errnum;
+    (void)sigemptyset(&none);
+    (void)sigemptyset(&reset);
+    (void)sigaddset(&reset, SIGPIPE);
+    (void)posix_spawnattr_setsigmask(attributes, &none);
+    (void)posix_spawnattr_setsigdefault(attributes, &reset);
+    (void)posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    return 0;
+}
+
+/* posix_spawn(3) of glibc is a vfork: the program's image replaces nothing that was
+ * copied, and a failing exec comes back as errno. */
+static int
+spawn(const char *path, char *const argv[], char *const envp[], int fd, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int errnum;
+    int r = prepare_attributes(&attributes);
+
+    if (r < 0)
+        return r;
+    errnum = posix_spawn_file_actions_init(&actions);
+    if (errnum == 0) {
+        errnum = posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
+        if (errnum == 0)
+            errnum = posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
+        if (errnum == 0)
+            errnum = posix_spawn(ret_pid, path, &actions, &attributes, argv, envp);
+        (void)posix_spawn_file_actions_destroy(&actions);
+    }
+    (void)posix_spawnattr_destroy(&attributes);
+    return -errnum;
+}
+
+int
+pf_process_run(const char *path, char *const argv[], char *const envp[], int fd,
+               int *ret_wait_status)
+{
+    pid_t pid;
+    int status;
+    int r = spawn(path, argv, envp, fd, &pid);
+
+    if (r < 0)
+        return r;
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    *ret_wait_status = status;
+    return 0;
+}
+
+static int
+check_executable(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return -errno;
+    if (S_ISDIR(st.st_mode))
+        return -EISDIR;
+    return access(path, X_OK) < 0 ? -errno : 0;
+}
+
+static int
+give(const char *path, char **ret_path)
+{
+    *ret_path = pf_text_copy(path);
+    return *ret_path ? 0 : -ENOMEM;
+}
+
+static int
+find_in_path(const char *name, char **ret_path)
+{
+    const char *directories = getenv("PATH");
+    int result = -ENOENT;
+
+    if (!directories)
+        directories = "/usr/bin:/bin";
+    for (const char *d = directories; d; d = strchr(d, ':') ? strchr(d, ':') + 1 : NULL) {
+        char path[4096];
+        int length = (int)strcspn(d, ":");
+        int r;
+        if (snprintf(path, sizeof path, "%.*s/%s", length, length ? d : ".", name) >=
+            (int)sizeof path)
+            continue;
+        r = check_executable(path);
+        if (r == 0)
+            return give(path, ret_path);
+        if (r == -EACCES)
+            result = r; /* as execvp(3): remembered unless a later one works */
+    }
+    return result;
+}
+
+int
+pf_process_find_program(const char *name, char **ret_path)
+{
+    int r;
+
+    if (!strchr(name, '/'))
+        return find_in_path(name, ret_path);
+    r = check_executable(name);
+    return r < 0 ? r : give(name, ret_path);
+}

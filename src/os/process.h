@@ -1,0 +1,55 @@
+/* Processes: born, signalled, reaped. The library waits only for pids it started. */
+#ifndef PF_OS_PROCESS_H
+#define PF_OS_PROCESS_H
+
+#include "base/attr.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct pf_process {
+    pid_t pid;
+    int pidfd; /* readable when it ended; -1 if none */
+};
+
+/* fork(2) with a pidfd. In the parent: 1 and *ret_child is filled. In the child: 0.
+ * Refused: a negative errno, and no child exists. */
+PF_MUST_USE int pf_process_fork(struct pf_process *ret_child);
+
+/* Send a signal to the process group that the process leads, or to the process alone
+ * while it does not lead one yet. An ended process is not an error. */
+void pf_process_signal(const struct pf_process *p, int signum);
+
+/* Reap it: 0 and its wait status, or -EAGAIN: it still lives. The pidfd is closed. */
+PF_MUST_USE int pf_process_reap(struct pf_process *p, int *ret_wait_status);
+
+/* In a child, first thing: lead a process group of its own, so that it can be signalled
+ * together with what it starts. */
+void pf_process_lead_group(void);
+
+/* In a child: be sent this signal when the parent dies. */
+void pf_process_die_with_parent(int signum, pid_t parent);
+
+/* Descendants whose parent died become children of this process from now on, instead of
+ * init's, so that none of them can outlive it unseen. 0 or a negative errno. */
+PF_MUST_USE int pf_process_adopt_orphans(void);
+
+/* Reap adopted orphans that ended; children for which is_ours() is true are left alone. */
+void pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context);
+
+/* Send a signal to every child that is not ours. How many there are. Reads /proc. */
+unsigned pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
+                                   void *context);
+
+/* Start a program and wait for its end: path with argv and environment, descriptors 0 and
+ * 1 being fd. Signals that were ignored or blocked here are default and open there. The
+ * program stays in this process's group.
+ * 0 and the wait status, or the negative errno of what refused to start it. */
+PF_MUST_USE int pf_process_run(const char *path, char *const argv[], char *const envp[],
+                               int fd, int *ret_wait_status);
+
+/* The path that execvp(3) would run for this name: 0 and the path (given), or a negative
+ * errno: -ENOENT, -EACCES, ... */
+PF_MUST_USE int pf_process_find_program(const char *name, char **ret_path);
+
+#endif

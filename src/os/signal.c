@@ -1,0 +1,99 @@
+/* Signals of the master: one signalfd(2).
+ *
+ * What the process had at its start (mask, disposition of SIGPIPE) is kept here, because
+ * it has to be given back exactly: to workers, whose code and programs expect it, and to
+ * the caller of prefork_run(). These are the only file-scope variables of the room that a
+ * signal has to do with. */
+#include "os/signal.h"
+
+#include "os/fd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* SIGCHLD is here for adopted orphans only: workers end on their pidfd. */
+static const int listened[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGTTIN, SIGTTOU, SIGCHLD};
+
+static sigset_t mask_at_start;
+static struct sigaction pipe_at_start;
+static bool is_open;
+
+int
+pf_signal_open(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigset_t set;
+    int fd;
+
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < PF_COUNT(listened); i++)
+        (void)sigaddset(&set, listened[i]);
+    fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (sigprocmask(SIG_BLOCK, &set, &mask_at_start) < 0) {
+        int errnum = errno;
+        (void)close(fd);
+        return -errnum;
+    }
+    (void)sigaction(SIGPIPE, &ignore, &pipe_at_start);
+    is_open = true;
+    return fd;
+}
+
+int
+pf_signal_next(int fd)
+{
+    struct signalfd_siginfo info;
+    ssize_t n;
+
+    do
+        n = read(fd, &info, sizeof info);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+void
+pf_signal_close(int *fd)
+{
+    pf_fd_close(fd);
+}
+
+void
+pf_signal_forget(void)
+{
+    if (!is_open)
+        return;
+    is_open = false;
+    (void)sigaction(SIGPIPE, &pipe_at_start, NULL);
+    (void)sigprocmask(SIG_SETMASK, &mask_at_start, NULL);
+}
+
+void
+pf_signal_handle_end(void (*handler)(int signum))
+{
+    struct sigaction end = {.sa_handler = handler};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    /* One of them is enough: the handler must not interrupt itself. */
+    (void)sigemptyset(&end.sa_mask);
+    (void)sigaddset(&end.sa_mask, SIGTERM);
+    (void)sigaddset(&end.sa_mask, SIGINT);
+    (void)sigaddset(&end.sa_mask, SIGQUIT);
+    (void)sigaction(SIGTERM, &end, NULL);
+    (void)sigaction(SIGINT, &end, NULL);
+    (void)sigaction(SIGQUIT, &end, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+const char *
+pf_signal_name(int signum)
+{
+    const char *name = sigabbrev_np(signum);
+
+    return name ? name : "unknown";
+}

@@ -1,0 +1,30 @@
+/* Signals as readable facts.
+ *
+ * In the master they are blocked and read from a descriptor, so that none of them
+ * interrupts anything. In a worker they are what they were when the process started,
+ * except the few that the worker itself handles. */
+#ifndef PF_OS_SIGNAL_H
+#define PF_OS_SIGNAL_H
+
+#include "base/attr.h"
+
+/* Block the signals the master listens to and open a non-blocking, close-on-exec
+ * descriptor on which they arrive. The mask and SIGPIPE's disposition as they were are
+ * kept for pf_signal_forget(). The descriptor, or a negative errno. */
+PF_MUST_USE int pf_signal_open(void);
+
+/* The next signal that arrived: its number, or 0: no more for now. */
+int pf_signal_next(int fd);
+
+/* Close the descriptor, and undo pf_signal_open(): in a worker, or when the master is
+ * done. Signals that are still pending in the master are dropped. */
+void pf_signal_close(int *fd);
+void pf_signal_forget(void);
+
+/* In a worker: run handler on SIGTERM, SIGINT and SIGQUIT; ignore SIGPIPE. */
+void pf_signal_handle_end(void (*handler)(int signum));
+
+/* "TERM" for SIGTERM, and so on. */
+const char *pf_signal_name(int signum);
+
+#endif

@@ -1,0 +1,55 @@
+/* Titles by libbsd's setproctitle(3).
+ *
+ * setproctitle_init(3bsd) needs main's three arguments. A shared library gets them from
+ * glibc's ELF constructor call, so the program does not have to pass them on. The title
+ * lives where argv[0] was; knowing that, a worker changes its state in place instead of
+ * formatting its whole title twice per connection. Where the title is not found there,
+ * titles simply do not show the state. */
+#include "os/title.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include <bsd/unistd.h>
+
+#define STATE_BYTES 4
+
+static char *title;      /* where argv[0] was */
+static char *state_word; /* in the title, or NULL */
+
+__attribute__((constructor)) static void
+prepare(int argc, char **argv, char **envp)
+{
+    if (argc > 0 && argv[0]) {
+        title = argv[0];
+        setproctitle_init(argc, argv, envp);
+    }
+}
+
+void
+pf_title_set(const char *name, const char *text)
+{
+    state_word = NULL;
+    setproctitle("-%s: %s", name, text);
+    (void)prctl(PR_SET_NAME, name);
+}
+
+void
+pf_title_set_worker(const char *name)
+{
+    char expected[256];
+    int length = snprintf(expected, sizeof expected, "%s: worker idle", name);
+
+    pf_title_set(name, "worker idle");
+    if (title && length > 0 && (size_t)length < sizeof expected &&
+        strcmp(title, expected) == 0)
+        state_word = title + length - STATE_BYTES;
+}
+
+void
+pf_title_state(bool busy)
+{
+    if (state_word)
+        memcpy(state_word, busy ? "busy" : "idle", STATE_BYTES);
+}

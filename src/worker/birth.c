@@ -1,0 +1,45 @@
+/* Birth: what the first instructions of a worker do.
+ *
+ * The master's descriptors are closed already (master/spawn.c knows them). Here the rest
+ * of the master is forgotten: its process group, signal mask and dispositions, limits.
+ * After that the process is an ordinary one, as the program behind the handler expects,
+ * plus a channel, a bell and a page on the board. */
+#include "worker/worker.h"
+
+#include "os/fd.h"
+#include "os/process.h"
+#include "os/signal.h"
+#include "os/title.h"
+#include "worker/recipe.h"
+
+#include <signal.h>
+
+/* A life is shorter than max_requests by a random part of the jitter, never longer, and
+ * the worker asks to leave that much earlier. */
+static void
+set_limits(struct prefork_worker *w)
+{
+    const struct pf_recipe *recipe = w->heritage.recipe;
+    unsigned long most = recipe->max_requests;
+    unsigned long range = most * recipe->max_requests_jitter / 100;
+    unsigned long shorter = range > 0 ? w->heritage.random % (range + 1) : 0;
+
+    w->stop_at = most;
+    w->ask_at = most > 0 ? most - shorter : 0;
+}
+
+void
+pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
+{
+    w->heritage = *heritage;
+    w->null_fd = -1;
+    w->wait.fd = -1;
+    w->conn.fd = -1;
+    pf_process_lead_group();
+    if (heritage->recipe->handler == PF_HANDLER_WAIT)
+        pf_process_die_with_parent(SIGTERM, heritage->master);
+    pf_signal_forget();
+    pf_fd_limit_restore();
+    pf_title_set_worker(heritage->recipe->name);
+    set_limits(w);
+}

@@ -1,0 +1,45 @@
+/* What a worker is: functions to call or a program to run, and how it takes connections.
+ *
+ * config/ and api/ fill it, the master passes it on unread, a worker lives by it. It does
+ * not change while a generation lives. */
+#ifndef PF_WORKER_RECIPE_H
+#define PF_WORKER_RECIPE_H
+
+#include <prefork/prefork.h>
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum pf_handler {
+    PF_HANDLER_CALLBACK,  /* process_request for each connection */
+    PF_HANDLER_MAIN_LOOP, /* the program's own loop; sockets optional */
+    PF_HANDLER_NOWAIT,    /* a program for each connection, on descriptors 0 and 1 */
+    PF_HANDLER_WAIT,      /* a program that accepts by itself */
+};
+
+enum pf_accept_order {
+    PF_ACCEPT_HOT,  /* few workers, warm caches: EPOLLEXCLUSIVE */
+    PF_ACCEPT_FAIR, /* every worker in turn: the same, re-queued after each accept */
+};
+
+struct pf_recipe {
+    enum pf_handler handler;
+    struct prefork_app app; /* the caller's, copied; members this handler lacks are NULL */
+    const char *name;       /* first word of the titles and of log lines; borrowed */
+
+    const char *program;       /* resolved path, NULL unless a program; borrowed */
+    char *const *program_argv; /* borrowed */
+
+    enum pf_accept_order accept_order;
+    bool client_stdio;         /* the connection on descriptors 0 and 1 */
+    unsigned max_requests;     /* connections a worker accepts in its life; 0: no limit */
+    unsigned max_requests_jitter; /* percent of max_requests by which a life may be shorter */
+
+    bool drop_privileges; /* user or group below were set */
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups; /* supplementary groups, borrowed */
+    unsigned group_count;
+};
+
+#endif

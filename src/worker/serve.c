@@ -1,0 +1,266 @@
+/* Accept, handle, close, until asked to leave.
+ *
+ * The worker waits for its channel and its listeners together, in an epoll object of its
+ * own. Two things follow. A request to leave is seen exactly here, between connections,
+ * and before a connection that is ready at the same time: what was accepted is always
+ * served. And with EPOLLEXCLUSIVE the kernel wakes one waiting worker per connection.
+ * Which one is the accept order: `hot` stays where it is in the listener's queue of
+ * waiters, so the same few workers are woken again and again and the rest was never
+ * needed; `fair` moves itself to the end by leaving and entering the queue after each
+ * accept (two system calls), so that all take turns.
+ *
+ * A worker out of descriptors or memory leaves a listener out of its wait for a moment
+ * instead of spinning or sleeping: its channel is still heard. */
+#include "worker/worker.h"
+
+#include "link/channel.h"
+#include "log/log.h"
+#include "net/accept.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "worker/recipe.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHANNEL_TAG UINT64_MAX /* listeners are tagged with their index */
+#define PAUSE       (100 * PF_MILLISECOND)
+#define SKIP        (10 * PF_MILLISECOND)
+
+enum {
+    EVENTS_MAX = 8,
+};
+
+static const struct pf_listener *
+listener(const struct prefork_worker *w, unsigned index)
+{
+    return &w->heritage.listeners->table[index];
+}
+
+static void
+watch(struct prefork_worker *w, unsigned index)
+{
+    int r = pf_wait_add_exclusive(&w->wait, listener(w, index)->fd, index);
+
+    if (r < 0 && r != -EEXIST)
+        pf_worker_fail(w, PF_WORKER_EXIT_SETUP, -r);
+}
+
+static void
+open_wait(struct prefork_worker *w)
+{
+    int r = pf_wait_open(&w->wait);
+
+    if (r == 0)
+        r = pf_wait_add(&w->wait, w->heritage.channel, CHANNEL_TAG);
+    if (r < 0)
+        pf_worker_fail(w, PF_WORKER_EXIT_SETUP, -r);
+    for (unsigned i = 0; i < w->heritage.listeners->count; i++)
+        watch(w, i);
+}
+
+/* Leave a listener out of the wait until this span is over. */
+static void
+pause_listener(struct prefork_worker *w, unsigned index, pf_time span)
+{
+    pf_wait_remove(&w->wait, listener(w, index)->fd);
+    if (w->resume_at[index] == 0)
+        w->paused++;
+    w->resume_at[index] = pf_time_after(pf_clock_now(), span);
+}
+
+/* Take back what was paused long enough; when the next one is due. */
+static pf_time
+resume_listeners(struct prefork_worker *w)
+{
+    pf_time next = PF_NEVER;
+    pf_time now;
+
+    if (w->paused == 0)
+        return PF_NEVER;
+    now = pf_clock_now();
+    for (unsigned i = 0; i < w->heritage.listeners->count; i++) {
+        if (w->resume_at[i] == 0)
+            continue;
+        if (w->resume_at[i] > now) {
+            next = pf_time_earlier(next, w->resume_at[i]);
+            continue;
+        }
+        w->resume_at[i] = 0;
+        w->paused--;
+        watch(w, i);
+    }
+    return next;
+}
+
+/* To the end of the listener's queue of waiting workers. */
+static void
+requeue(struct prefork_worker *w, unsigned index)
+{
+    pf_wait_remove(&w->wait, listener(w, index)->fd);
+    watch(w, index);
+}
+
+/* Descriptors 0 and 1 are the connection for as long as it lasts, and the null device
+ * before and after. */
+static void
+bind_stdio(struct prefork_worker *w, int fd)
+{
+    if (w->null_fd < 0)
+        w->null_fd = pf_fd_open_null();
+    if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
+        pf_log(PREFORK_LOG_WARNING, "cannot put the connection on descriptors 0 and 1: %s",
+               strerror(errno));
+}
+
+static void
+unbind_stdio(struct prefork_worker *w)
+{
+    (void)fflush(stdout); /* a client that is gone is no news */
+    __fpurge(stdin);
+    clearerr(stdin);
+    clearerr(stdout);
+    if (w->null_fd >= 0) {
+        (void)dup2(w->null_fd, STDIN_FILENO);
+        (void)dup2(w->null_fd, STDOUT_FILENO);
+    }
+}
+
+/* The service or the refusal, and the hooks around it, in the documented order. */
+static void
+handle(struct prefork_worker *w)
+{
+    const struct pf_recipe *recipe = w->heritage.recipe;
+    const struct prefork_app *app = &recipe->app;
+    struct prefork_conn *c = &w->conn;
+    bool allowed;
+
+    if (app->post_accept_hook)
+        app->post_accept_hook(c, app->data);
+    allowed = !app->allow_deny_hook || app->allow_deny_hook(c, app->data);
+    if (!allowed) {
+        if (app->request_denied_hook)
+            app->request_denied_hook(c, app->data);
+    } else if (recipe->handler == PF_HANDLER_NOWAIT) {
+        pf_nowait_serve(w);
+    } else if (app->process_request) {
+        app->process_request(c, app->data);
+    }
+    if (app->post_process_request_hook)
+        app->post_process_request_hook(c, allowed, app->data);
+}
+
+static void
+log_connect(struct prefork_worker *w)
+{
+    struct prefork_conn *c = &w->conn;
+
+    if (pf_log_wants(PREFORK_LOG_INFO))
+        pf_log(PREFORK_LOG_INFO, "connect %s peer %s local %s",
+               pf_connection_is_unix(c) ? "unix" : "tcp", pf_connection_peer_text(c),
+               pf_connection_local_text(c));
+}
+
+static void
+serve_connection(struct prefork_worker *w, int fd, const struct pf_listener *l)
+{
+    const struct pf_recipe *recipe = w->heritage.recipe;
+
+    w->requests++;
+    pf_worker_say_busy(w, 1);
+    w->conn.worker = w;
+    pf_connection_open(&w->conn, fd, l->family == AF_UNIX ? l->address : "");
+    log_connect(w);
+    if (recipe->client_stdio)
+        bind_stdio(w, fd);
+    handle(w);
+    if (recipe->client_stdio)
+        unbind_stdio(w);
+    pf_connection_close(&w->conn);
+    if (recipe->app.post_client_connection_hook)
+        recipe->app.post_client_connection_hook(w, recipe->app.data);
+}
+
+/* max_requests: ask to leave in time; at the limit do not accept any more. */
+static void
+count_request(struct prefork_worker *w)
+{
+    if (w->ask_at > 0 && w->requests >= w->ask_at)
+        pf_board_say_wants_leave(&w->heritage.seat);
+    if (w->stop_at > 0 && w->requests >= w->stop_at) {
+        pf_board_say_spent(&w->heritage.seat);
+        for (unsigned i = 0; i < w->heritage.listeners->count; i++)
+            pause_listener(w, i, PF_NEVER);
+    } else {
+        pf_worker_say_idle(w);
+    }
+}
+
+static bool
+is_wanted(struct prefork_worker *w, unsigned index)
+{
+    const struct prefork_app *app = &w->heritage.recipe->app;
+
+    if (w->heritage.listeners->count == 1 || !app->can_read_hook)
+        return true;
+    return !app->can_read_hook(w, listener(w, index)->fd, app->data);
+}
+
+/* One connection from this listener, if there is one. */
+static void
+take(struct prefork_worker *w, unsigned index)
+{
+    struct prefork_conn *c = &w->conn;
+    int errnum = 0;
+    int fd;
+
+    if (!is_wanted(w, index)) {
+        pause_listener(w, index, SKIP);
+        return;
+    }
+    switch (pf_accept(listener(w, index)->fd, &fd, &c->peer.address, &c->peer.address_bytes,
+                      &errnum)) {
+    case 0:
+        serve_connection(w, fd, listener(w, index));
+        if (w->heritage.recipe->accept_order == PF_ACCEPT_FAIR)
+            requeue(w, index);
+        count_request(w);
+        break;
+    case PF_ACCEPT_E_PAUSE:
+        pf_log(PREFORK_LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms",
+               listener(w, index)->address, strerror(errnum), (int)(PAUSE / PF_MILLISECOND));
+        pause_listener(w, index, PAUSE);
+        break;
+    case PF_ACCEPT_E_CLOSED: pause_listener(w, index, PF_NEVER); break;
+    default: break;
+    }
+}
+
+static bool
+has_channel(const struct pf_wait_event *events, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (events[i].tag == CHANNEL_TAG)
+            return true;
+    }
+    return false;
+}
+
+void
+pf_worker_serve(struct prefork_worker *w)
+{
+    struct pf_wait_event events[EVENTS_MAX];
+
+    open_wait(w);
+    pf_worker_say_idle(w);
+    for (;;) {
+        unsigned count = pf_wait_sleep(&w->wait, resume_listeners(w), events, EVENTS_MAX);
+        if (has_channel(events, count) && pf_worker_is_asked(w))
+            return;
+        if (count > 0 && events[0].tag != CHANNEL_TAG)
+            take(w, (unsigned)events[0].tag);
+    }
+}

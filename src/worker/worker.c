@@ -1,0 +1,127 @@
+/* A worker's life on one page.
+ *
+ * The one struct prefork_worker of the process is static: there is one worker per process,
+ * a signal handler needs to find it, and its pages stay untouched until they are used.
+ *
+ * SIGTERM, SIGINT and SIGQUIT end a worker at once, wherever it is, as in the two systems
+ * whose users we serve: child_finish_hook, exit. Being asked to leave is another thing: it
+ * comes on the channel and is seen only between two connections. */
+#include "worker/worker.h"
+
+#include "link/channel.h"
+#include "os/clock.h"
+#include "os/signal.h"
+#include "os/title.h"
+#include "worker/recipe.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static struct prefork_worker the_worker;
+
+PF_NORETURN void
+pf_worker_end(struct prefork_worker *w, enum pf_worker_exit code)
+{
+    const struct pf_recipe *recipe = w->heritage.recipe;
+
+    if (recipe->app.child_finish_hook)
+        recipe->app.child_finish_hook(w, recipe->app.data);
+    (void)fflush(NULL); /* what the program printed; exit handlers are the master's */
+    _exit((int)code);
+}
+
+PF_NORETURN void
+pf_worker_fail(struct prefork_worker *w, enum pf_worker_exit code, int errnum)
+{
+    enum pf_message_kind kind =
+        code == PF_WORKER_EXIT_EXEC ? PF_MESSAGE_EXEC_FAILED : PF_MESSAGE_INIT_FAILED;
+
+    (void)pf_channel_send(w->heritage.channel, kind, errnum); /* the status says it too */
+    (void)fflush(NULL);
+    _exit((int)code);
+}
+
+/* Runs where the signal hit: in our code that is always between two safe steps, in the
+ * program's code it is documented in the contract of child_finish_hook. */
+static void
+end_by_signal(int signum)
+{
+    const struct pf_recipe *recipe = the_worker.heritage.recipe;
+
+    (void)signum;
+    if (recipe->app.child_finish_hook)
+        recipe->app.child_finish_hook(&the_worker, recipe->app.data);
+    _exit(PF_WORKER_EXIT_DONE);
+}
+
+bool
+pf_worker_is_asked(struct prefork_worker *w)
+{
+    struct pf_message message;
+    int r;
+
+    while (!w->leaving) {
+        r = pf_channel_receive(w->heritage.channel, &message);
+        if (r == -EBADMSG)
+            continue;
+        if (r < 0 && r != -EPIPE)
+            return false;
+        w->leaving = r == -EPIPE || message.kind == PF_MESSAGE_LEAVE;
+    }
+    return true;
+}
+
+void
+pf_worker_say_idle(struct prefork_worker *w)
+{
+    pf_board_say_idle(&w->heritage.seat, pf_clock_now_coarse());
+    if (!w->labelled)
+        pf_title_state(false);
+}
+
+void
+pf_worker_say_busy(struct prefork_worker *w, unsigned accepted)
+{
+    pf_board_say_busy(&w->heritage.seat, pf_clock_now_coarse(), accepted);
+    if (!w->labelled)
+        pf_title_state(true);
+}
+
+static void
+init(struct prefork_worker *w)
+{
+    const struct prefork_app *app = &w->heritage.recipe->app;
+    int r = app->child_init_hook ? app->child_init_hook(w, app->data) : 0;
+
+    if (r != 0)
+        pf_worker_fail(w, PF_WORKER_EXIT_INIT, r);
+}
+
+static void
+run_main_loop(struct prefork_worker *w)
+{
+    const struct prefork_app *app = &w->heritage.recipe->app;
+
+    pf_worker_say_idle(w);
+    app->main_loop(w, app->data);
+}
+
+PF_NORETURN void
+pf_worker_main(const struct pf_heritage *heritage)
+{
+    struct prefork_worker *w = &the_worker;
+
+    pf_worker_birth(w, heritage);
+    if (heritage->recipe->handler == PF_HANDLER_WAIT)
+        pf_wait_become(w);
+    pf_signal_handle_end(end_by_signal);
+    if (heritage->recipe->handler == PF_HANDLER_NOWAIT)
+        pf_nowait_prepare(w);
+    init(w);
+    if (heritage->recipe->handler == PF_HANDLER_MAIN_LOOP)
+        run_main_loop(w);
+    else
+        pf_worker_serve(w);
+    pf_worker_end(w, PF_WORKER_EXIT_DONE);
+}
