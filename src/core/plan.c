@@ -174,16 +174,21 @@ plan_over_max(struct pf_plan *plan, const struct pf_pool *pool,
     (void)ask_longest(plan, pool, PF_LIFE_STARTING, left, PF_REASON_OVER_MAX, now);
 }
 
+/* Who has to wait for room waits for a worker that is starting, or for one that leaves. */
 static void
 plan_recycling(struct pf_plan *plan, const struct pf_pool *pool,
                const struct pf_policy *policy, pf_time now)
 {
     unsigned room = pf_recycle_room(pool, policy);
 
-    for (unsigned i = 0; i < pool->used && room > 0; i++) {
+    for (unsigned i = 0; i < pool->used && !plan->want_ready; i++) {
         enum pf_reason reason = pf_recycle_reason(pool, &pool->slots[i]);
         if (reason == PF_REASON_NONE || is_planned(plan, i))
             continue;
+        if (room == 0) {
+            plan->want_ready = true;
+            return;
+        }
         if (!add(plan, PF_ACTION_ASK, reason, pool, i, now))
             return;
         room--;

@@ -36,6 +36,7 @@ struct pf_plan {
     pf_time deadline;    /* the next plan is due then at the latest; PF_NEVER: only events */
     unsigned wake_below; /* an idle count below this should wake the master; 0: none */
     bool watch_doors;    /* a connection should wake the master: nobody else would take it */
+    bool want_ready;     /* a worker that becomes ready should wake the master */
     bool finished;       /* nothing is left to do: leave the loop */
 };
 

@@ -156,12 +156,12 @@ is_ready_already(const struct pf_master *m)
 static void
 arm(struct pf_master *m, const struct pf_plan *plan)
 {
-    bool starting = m->pool.count[PF_LIFE_STARTING] > 0 && !is_program(m);
-    bool below = pf_board_arm(&m->board, plan->wake_below, starting);
+    bool want_ready = (plan->want_ready || !m->announced) && !is_program(m);
+    bool below = pf_board_arm(&m->board, plan->wake_below, want_ready);
 
     if (below && m->pool.count[PF_LIFE_IDLE] >= plan->wake_below)
         m->deadline = pf_time_earlier(m->deadline, m->now + PF_MILLISECOND);
-    if (starting && is_ready_already(m))
+    if (want_ready && is_ready_already(m))
         m->deadline = m->now;
 }
 

@@ -82,7 +82,10 @@ become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master, uin
     pf_worker_main(&heritage);
 }
 
-/* Keep what the parent needs of the new worker. */
+/* Keep what the parent needs of the new worker. Its channel is watched only if the end of
+ * file on it means something by itself: a program that accepts has become ready. What
+ * other workers say there are last words, read when they are reaped; watching for them
+ * would wake the master twice for each end. */
 static int
 adopt(struct pf_master *m, unsigned slot, const struct pf_process *process, int channel)
 {
@@ -93,7 +96,9 @@ adopt(struct pf_master *m, unsigned slot, const struct pf_process *process, int 
     child->channel = channel;
     pf_pool_born(&m->pool, slot, process->pid, m->now);
     r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, slot));
-    return r < 0 ? r : pf_wait_add(&m->wait, channel, pf_tag(PF_TAG_CHANNEL, slot));
+    if (r == 0 && m->setup.recipe->handler == PF_HANDLER_WAIT)
+        r = pf_wait_add(&m->wait, channel, pf_tag(PF_TAG_CHANNEL, slot));
+    return r;
 }
 
 static int

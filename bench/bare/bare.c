@@ -1,0 +1,132 @@
+/* The limit: what the kernel costs when nobody is in the way.
+ *
+ *   bare loop PORT WORKERS   WORKERS forked children that accept, read, write, close
+ *   bare forks N             fork N children that say they are there; prints microseconds
+ *   bare sleep N             N forked children that do nothing, until standard input ends
+ *
+ * This is the yardstick of every ratio, so it does nothing that could be left out. */
+#include <arpa/inet.h>
+#include <err.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char answer[] = "hello\n";
+
+static int
+listen_on(int port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
+    int on = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 4096) < 0)
+        err(1, "port %d", port);
+    return fd;
+}
+
+static void
+serve(int listener)
+{
+    char buffer[1024];
+
+    for (;;) {
+        int fd = accept(listener, NULL, NULL);
+        if (fd < 0)
+            continue;
+        if (read(fd, buffer, sizeof buffer) > 0 &&
+            write(fd, answer, sizeof answer - 1) != (ssize_t)sizeof answer - 1)
+            warn("write");
+        (void)close(fd);
+    }
+}
+
+static void
+loop(int port, int workers)
+{
+    int listener = listen_on(port);
+
+    for (int i = 0; i < workers; i++) {
+        if (fork() == 0)
+            serve(listener);
+    }
+    (void)puts("ready");
+    (void)fflush(stdout);
+    (void)pause();
+}
+
+static long
+microseconds(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000L + t.tv_nsec / 1000;
+}
+
+/* Each child says one byte; the last byte read is the last child there. */
+static void
+forks(int n)
+{
+    long start = microseconds();
+    int ends[2];
+    char byte = 'x';
+
+    if (pipe(ends) < 0)
+        err(1, "pipe");
+    for (int i = 0; i < n; i++) {
+        if (fork() == 0) {
+            if (write(ends[1], &byte, 1) == 1)
+                (void)pause();
+            _exit(1);
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        if (read(ends[0], &byte, 1) != 1)
+            err(1, "read");
+    }
+    (void)printf("%ld\n", microseconds() - start);
+}
+
+static void
+sleepers(int n)
+{
+    char byte;
+
+    for (int i = 0; i < n; i++) {
+        if (fork() == 0) {
+            (void)pause();
+            _exit(0);
+        }
+    }
+    (void)puts("ready");
+    (void)fflush(stdout);
+    while (read(STDIN_FILENO, &byte, 1) > 0)
+        continue;
+}
+
+int
+main(int argc, char **argv)
+{
+    (void)setpgid(0, 0);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (argc == 4 && strcmp(argv[1], "loop") == 0)
+        loop(atoi(argv[2]), atoi(argv[3]));
+    else if (argc == 3 && strcmp(argv[1], "forks") == 0)
+        forks(atoi(argv[2]));
+    else if (argc == 3 && strcmp(argv[1], "sleep") == 0)
+        sleepers(atoi(argv[2]));
+    else
+        errx(64, "usage: bare loop PORT WORKERS | forks N | sleep N");
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)kill(0, SIGTERM);
+    return 0;
+}
