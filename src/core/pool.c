@@ -209,6 +209,18 @@ pf_pool_forgive_at(const struct pf_pool *pool, pf_time now)
     return at;
 }
 
+pf_time
+pf_pool_proven_at(const struct pf_pool *pool)
+{
+    pf_time at = PF_NEVER;
+
+    for (unsigned i = 0; i < pool->used; i++) {
+        if (pf_life_serving(pool->slots[i].life))
+            at = pf_time_earlier(at, pool->slots[i].born + PF_POOL_PROOF);
+    }
+    return at;
+}
+
 static enum pf_reason
 obituary(const struct pf_slot *s)
 {

@@ -134,6 +134,9 @@ void pf_pool_outdate(struct pf_pool *pool);
 void pf_pool_forgive(struct pf_pool *pool, pf_time now);
 pf_time pf_pool_forgive_at(const struct pf_pool *pool, pf_time now);
 
+/* When the oldest worker that lives has lived long enough to have started well. */
+pf_time pf_pool_proven_at(const struct pf_pool *pool);
+
 /* Workers alive; serving; connections accepted by all workers there ever were. */
 unsigned pf_pool_alive(const struct pf_pool *pool);
 unsigned pf_pool_serving(const struct pf_pool *pool);

@@ -7,7 +7,7 @@ pf_reason_text(enum pf_reason reason)
     static const char *const texts[PF_REASON_COUNT_OF] = {
         [PF_REASON_NONE] = "no reason",
         [PF_REASON_MIN_SERVERS] = "fewer than min_servers",
-        [PF_REASON_SPARE] = "fewer idle than min_spare_servers",
+        [PF_REASON_SPARE] = "too few idle",
         [PF_REASON_QUEUE] = "connections are waiting",
         [PF_REASON_PROBE] = "one try after bad starts",
         [PF_REASON_MAX_SPARE] = "never needed, more idle than max_spare_servers",

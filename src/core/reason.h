@@ -9,7 +9,7 @@ enum pf_reason {
 
     /* births */
     PF_REASON_MIN_SERVERS, /* below the floor */
-    PF_REASON_SPARE,       /* fewer idle than min_spare_servers */
+    PF_REASON_SPARE,       /* fewer idle than min_spare_servers, or on demand none */
     PF_REASON_QUEUE,       /* connections wait in the kernel's queue */
     PF_REASON_PROBE,       /* one try after bad starts */
 

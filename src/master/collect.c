@@ -61,9 +61,11 @@ take_signal(struct pf_master *m, int signum)
     case SIGTTIN: step(m, signum, +1); break;
     case SIGTTOU: step(m, signum, -1); break;
     case SIGHUP:
-        pf_log(PREFORK_LOG_NOTICE, "SIGHUP: replacing all workers");
+    case SIGUSR2:
+        pf_log(PREFORK_LOG_NOTICE, "SIG%s: replacing all workers", pf_signal_name(signum));
         pf_pool_outdate(&m->pool);
         break;
+    case SIGUSR1: pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: ignored"); break;
     default: break; /* SIGCHLD: an orphan ended; workers end on their pidfd */
     }
 }
@@ -138,8 +140,8 @@ take_event(struct pf_master *m, const struct pf_wait_event *event)
     }
 }
 
-static void
-read_slot(struct pf_master *m, unsigned slot)
+void
+pf_master_read_slot(struct pf_master *m, unsigned slot)
 {
     struct pf_board_slot *s = pf_board_slot(&m->board, slot);
     uint32_t state;
@@ -163,7 +165,7 @@ read_board(struct pf_master *m)
 {
     for (unsigned i = 0; i < m->pool.used; i++) {
         if (pf_life_alive(m->pool.slots[i].life))
-            read_slot(m, i);
+            pf_master_read_slot(m, i);
     }
     pf_board_audit(&m->board, m->pool.used);
     m->pool.idle_lowest = pf_board_take_lowest(&m->board);

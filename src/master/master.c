@@ -89,17 +89,39 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     return 0;
 }
 
+/* A program that accepts by itself says nothing: it is taken to be ready when it has lived
+ * for a while. Looks again when the oldest one will have. */
+static bool
+program_is_ready(struct pf_master *m)
+{
+    pf_time proof = pf_pool_proven_at(&m->pool);
+
+    if (m->now >= proof)
+        return true;
+    m->deadline = pf_time_earlier(m->deadline, proof);
+    return false;
+}
+
 /* The pool serves, or will as soon as somebody comes. */
+static bool
+is_ready(struct pf_master *m)
+{
+    const struct pf_pool *pool = &m->pool;
+
+    if (m->setup.recipe->handler == PF_HANDLER_WAIT)
+        return program_is_ready(m);
+    return pool->count[PF_LIFE_IDLE] + pool->count[PF_LIFE_BUSY] > 0 ||
+           m->policy.sizing == PF_SIZING_ONDEMAND;
+}
+
 static void
 announce(struct pf_master *m)
 {
     const struct pf_pool *pool = &m->pool;
-    bool ready = pool->count[PF_LIFE_IDLE] + pool->count[PF_LIFE_BUSY] > 0 ||
-                 (m->policy.sizing == PF_SIZING_ONDEMAND && m->turns > 0);
 
     if (m->announced || pool->stop != PF_STOP_NONE)
         return;
-    if (ready) {
+    if (is_ready(m)) {
         m->announced = true;
         if (m->setup.on_ready)
             m->setup.on_ready(m->setup.context);

@@ -54,6 +54,7 @@ struct pf_master {
     bool watches_doors; /* the listeners are in the wait */
     bool door_rang;   /* this turn: a connection waits, and nobody else would take it */
     bool announced;   /* on_ready was called */
+    unsigned told_streak; /* the streak of bad starts that was told last */
     bool gave_up;     /* on_bad_start said so */
     int stop_signal;  /* that began the end; 0: none yet */
 
@@ -94,7 +95,8 @@ void pf_master_reap(struct pf_master *m, unsigned slot);
 void pf_master_reap_orphans(struct pf_master *m);
 void pf_master_sweep_orphans(struct pf_master *m);
 
-/* collect.c: read what is left in a worker's channel. */
+/* collect.c: read what is left in a worker's channel; what its slot on the board says. */
 void pf_master_hear(struct pf_master *m, unsigned slot);
+void pf_master_read_slot(struct pf_master *m, unsigned slot);
 
 #endif

@@ -59,17 +59,6 @@ tell_action(const struct pf_plan *plan, unsigned index)
            pf_reason_text(a->reason));
 }
 
-void
-pf_master_tell(struct pf_master *m, const struct pf_plan *plan)
-{
-    const struct prefork_app *app = &m->setup.recipe->app;
-
-    for (unsigned i = 0; i < plan->count; i++)
-        tell_action(plan, i);
-    if (app->idle_loop_hook)
-        app->idle_loop_hook(app->data);
-}
-
 static void
 tell_end(const struct pf_slot *s, enum prefork_log_level level)
 {
@@ -100,11 +89,33 @@ pf_master_tell_obituary(struct pf_master *m, unsigned slot)
     const struct pf_slot *s = &m->pool.slots[slot];
 
     tell_end(s, level_of_end(s));
-    if (s->reason == PF_REASON_BAD_START && pf_backoff_cautious(&m->pool.start))
+}
+
+/* Once per step of the streak, not once per worker of a batch. */
+static void
+tell_streak(struct pf_master *m)
+{
+    const struct pf_backoff *start = &m->pool.start;
+    bool news = start->streak > m->told_streak;
+
+    m->told_streak = start->streak;
+    if (news && pf_backoff_cautious(start) && m->pool.stop == PF_STOP_NONE)
         pf_log(PREFORK_LOG_WARNING, "%u bad starts in a row; next try in %.1f s",
-               m->pool.start.streak,
-               (double)(m->pool.start.next_at > m->now ? m->pool.start.next_at - m->now : 0) /
+               start->streak,
+               (double)(start->next_at > m->now ? start->next_at - m->now : 0) /
                    (double)PF_SECOND);
+}
+
+void
+pf_master_tell(struct pf_master *m, const struct pf_plan *plan)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+
+    for (unsigned i = 0; i < plan->count; i++)
+        tell_action(plan, i);
+    tell_streak(m);
+    if (app->idle_loop_hook)
+        app->idle_loop_hook(app->data);
 }
 
 void

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 /* SIGCHLD is here for adopted orphans only: workers end on their pidfd. */
-static const int listened[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGTTIN, SIGTTOU, SIGCHLD};
+static const int listened[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP, SIGUSR1,
+                               SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
 
 static sigset_t mask_at_start;
 static struct sigaction pipe_at_start;
