@@ -1,11 +1,10 @@
 /* The public calls about a connection and its worker: names onto net/ and worker/. */
-#include <prefork/prefork.h>
-
 #include "log/log.h"
 #include "net/connection.h"
 #include "os/title.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
+#include <prefork/prefork.h>
 
 #include <errno.h>
 #include <math.h>

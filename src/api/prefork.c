@@ -4,7 +4,6 @@
  * order in which settings are read: the program's own (configure_hook), then the config
  * file that the command line or the program named, and what the handler is. */
 #include "api/server.h"
-
 #include "base/text.h"
 #include "config/help.h"
 #include "config/load.h"
@@ -263,9 +262,9 @@ check_to_run(struct prefork *p)
                     "nothing to run: neither process_request, main_loop nor a program");
     if (r == 0 && p->app.post_configure_hook &&
         p->app.post_configure_hook(p, p->app.data) != 0)
-        r = p->error.exit_code != 0
-                ? -ECANCELED
-                : fail(p, PREFORK_EXIT_CONFIG, ECANCELED, "post_configure_hook refused to start");
+        r = p->error.exit_code != 0 ? -ECANCELED
+                                    : fail(p, PREFORK_EXIT_CONFIG, ECANCELED,
+                                           "post_configure_hook refused to start");
     return r < 0 ? r : freeze(p); /* the hook may have set something */
 }
 

@@ -26,6 +26,7 @@ pf_error_set(struct pf_error *error, int exit_code, int errnum, const char *form
 void
 pf_assert_failed(const char *what, const char *file, int line)
 {
-    (void)fprintf(stderr, "prefork: bug: \"%s\" does not hold at %s:%d\n", what, file, line);
+    (void)fprintf(stderr, "prefork: bug: \"%s\" does not hold at %s:%d\n", what, file,
+                  line);
     abort();
 }

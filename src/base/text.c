@@ -69,7 +69,7 @@ pf_text_number(const char *s, uint64_t *ret_number)
 int
 pf_text_mode(const char *s, unsigned *ret_mode)
 {
-    uint64_t n;
+    uint64_t n = 0;
     int r;
 
     r = read_number(s, 8, "01234567", &n);
@@ -103,7 +103,7 @@ pf_text_seconds(const char *s, pf_time *ret_span)
     size_t whole_length = point ? (size_t)(point - s) : strlen(s);
     pf_time fraction = 0;
     char whole[24];
-    uint64_t seconds;
+    uint64_t seconds = 0;
     int r;
 
     if (whole_length >= sizeof whole)

@@ -61,10 +61,11 @@ print_usage(FILE *to)
     for (int i = 0; i < SUBCOMMAND_COUNT; i++)
         (void)fprintf(to, "  prefork %s %s\n      %s\n", subcommands[i].name,
                       subcommands[i].synopsis, subcommands[i].text);
-    (void)fprintf(to, "  prefork --help | --version\n\n"
-                      "A program is run for each connection, with the connection as standard\n"
-                      "input and output; one that accepts by itself needs --handler wait; a\n"
-                      "name that ends in .so is a shared object (PREFORK_MODULE).\n\n");
+    (void)fprintf(to,
+                  "  prefork --help | --version\n\n"
+                  "A program is run for each connection, with the connection as standard\n"
+                  "input and output; one that accepts by itself needs --handler wait; a\n"
+                  "name that ends in .so is a shared object (PREFORK_MODULE).\n\n");
 }
 
 static int

@@ -26,7 +26,8 @@ void
 pf_backoff_fail(struct pf_backoff *b, pf_time now, uint32_t random)
 {
     b->streak++;
-    b->next_at = pf_backoff_cautious(b) ? pf_time_after(now, jittered(pause_of(b), random)) : now;
+    b->next_at =
+        pf_backoff_cautious(b) ? pf_time_after(now, jittered(pause_of(b), random)) : now;
 }
 
 void

@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 struct pf_backoff {
-    unsigned streak;    /* failures in a row */
-    unsigned forgiven;  /* failures at the head of a streak that cause no pause */
-    pf_time first;      /* the first pause; doubles with each further failure */
-    pf_time longest;    /* no pause is longer, jitter apart */
-    pf_time next_at;    /* not before this moment */
+    unsigned streak;   /* failures in a row */
+    unsigned forgiven; /* failures at the head of a streak that cause no pause */
+    pf_time first;     /* the first pause; doubles with each further failure */
+    pf_time longest;   /* no pause is longer, jitter apart */
+    pf_time next_at;   /* not before this moment */
 };
 
 /* A failure now. random (any 32 bits) moves the pause by up to a quarter either way, so

@@ -34,9 +34,9 @@ pf_overdue_step(const struct pf_slot *s, const struct pf_policy *policy, pf_time
         *ret_reason = PF_REASON_SLOW_START;
         return PF_STEP_TERM;
     }
-    if (serves(s) && is_over(pf_time_after(pf_time_earlier(s->told.since, now),
-                                           policy->request_timeout),
-                             now, at)) {
+    if (serves(s) &&
+        is_over(pf_time_after(pf_time_earlier(s->told.since, now), policy->request_timeout),
+                now, at)) {
         *ret_reason = PF_REASON_SLOW_REQUEST;
         return PF_STEP_TERM;
     }

@@ -7,7 +7,8 @@
  * that, since every step decides from the pool as it is.
  *
  * The plan's promises, checked by the simulator on every step: no birth above max_servers,
- * no birth while the server stops, no action a worker's life forbids, nobody asked twice. */
+ * no birth while the server stops, no action a worker's life forbids, nobody asked twice.
+ */
 #include "core/plan.h"
 
 #include "base/attr.h"
@@ -92,8 +93,8 @@ plan_stop(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *po
 /* Deadlines of single workers. Nobody is signalled for both: a worker that the end of the
  * server signals in this plan is met again by the next. */
 static void
-plan_overdue(struct pf_plan *plan, const struct pf_pool *pool, const struct pf_policy *policy,
-             pf_time now)
+plan_overdue(struct pf_plan *plan, const struct pf_pool *pool,
+             const struct pf_policy *policy, pf_time now)
 {
     for (unsigned i = 0; i < pool->used; i++) {
         enum pf_reason reason = PF_REASON_NONE;
@@ -200,8 +201,8 @@ plan_recycling(struct pf_plan *plan, const struct pf_pool *pool,
 static void
 plan_surplus(struct pf_plan *plan, struct pf_pool *pool, pf_time now)
 {
-    unsigned left = ask_longest(plan, pool, PF_LIFE_IDLE, pool->surplus,
-                                pool->surplus_reason, now);
+    unsigned left =
+        ask_longest(plan, pool, PF_LIFE_IDLE, pool->surplus, pool->surplus_reason, now);
 
     pool->surplus = is_full(plan) ? left : 0;
 }

@@ -33,14 +33,14 @@ struct pf_action {
 struct pf_plan {
     unsigned count;
     struct pf_action actions[PF_PLAN_ACTIONS_MAX];
-    pf_time deadline;    /* the next plan is due then at the latest; PF_NEVER: only events */
+    pf_time deadline; /* the next plan is due then at the latest; PF_NEVER: only events */
     unsigned wake_below; /* an idle count below this should wake the master; 0: none */
-    bool watch_doors;    /* a connection should wake the master: nobody else would take it */
-    bool want_ready;     /* a worker that becomes ready should wake the master */
-    bool finished;       /* nothing is left to do: leave the loop */
+    bool watch_doors; /* a connection should wake the master: nobody else would take it */
+    bool want_ready;  /* a worker that becomes ready should wake the master */
+    bool finished;    /* nothing is left to do: leave the loop */
 };
 
-void pf_plan_make(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
-                  pf_time now);
+void pf_plan_make(struct pf_plan *plan, struct pf_pool *pool,
+                  const struct pf_policy *policy, pf_time now);
 
 #endif

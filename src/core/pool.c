@@ -86,7 +86,8 @@ pf_pool_born(struct pf_pool *pool, unsigned slot, pid_t pid, pf_time now)
     struct pf_slot *s = slot_of(pool, slot);
 
     move(pool, s, PF_LIFE_BORN);
-    *s = (struct pf_slot){.life = s->life, .pid = pid, .born = now, .birth = ++pool->births};
+    *s =
+        (struct pf_slot){.life = s->life, .pid = pid, .born = now, .birth = ++pool->births};
     pool->last_birth = now;
     pool->vacant_from = slot + 1;
     if (slot >= pool->used)
@@ -111,8 +112,10 @@ pf_pool_told(struct pf_pool *pool, unsigned slot, const struct pf_told *told)
     if (!told->ready)
         return;
     s->was_ready = true;
-    move(pool, s, told->busy ? PF_LIFE_TAKES : s->life == PF_LIFE_BUSY ? PF_LIFE_DONE
-                                                                       : PF_LIFE_READY);
+    move(pool, s,
+         told->busy                ? PF_LIFE_TAKES
+         : s->life == PF_LIFE_BUSY ? PF_LIFE_DONE
+                                   : PF_LIFE_READY);
 }
 
 void
@@ -148,7 +151,8 @@ pf_pool_failed(struct pf_pool *pool, unsigned slot)
 static bool
 proven(const struct pf_slot *s, pf_time now)
 {
-    return s->was_ready && !s->failed && (s->told.requests > 0 || now - s->born >= PF_POOL_PROOF);
+    return s->was_ready && !s->failed &&
+           (s->told.requests > 0 || now - s->born >= PF_POOL_PROOF);
 }
 
 static bool
@@ -161,8 +165,7 @@ killed_from_outside(const struct pf_slot *s)
 static bool
 is_bad_start(const struct pf_slot *s)
 {
-    return s->failed ||
-           (!s->exempt && !proven(s, s->ended) && !killed_from_outside(s));
+    return s->failed || (!s->exempt && !proven(s, s->ended) && !killed_from_outside(s));
 }
 
 /* Born after the last bad start that was counted: its end can be the next failure, and

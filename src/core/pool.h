@@ -24,11 +24,11 @@ enum pf_step {
 
 /* What a worker says of itself, copied from its slot on the board. Gossip. */
 struct pf_told {
-    bool ready;         /* has finished its child_init_hook */
-    bool busy;          /* serves a connection */
-    bool wants_leave;   /* has accepted about max_requests connections */
-    uint64_t requests;  /* connections accepted */
-    pf_time since;      /* of being busy or idle */
+    bool ready;        /* has finished its child_init_hook */
+    bool busy;         /* serves a connection */
+    bool wants_leave;  /* has accepted about max_requests connections */
+    uint64_t requests; /* connections accepted */
+    pf_time since;     /* of being busy or idle */
 };
 
 struct pf_slot {
@@ -39,12 +39,12 @@ struct pf_slot {
     bool failed;           /* it said that it cannot do its work */
     bool exempt;           /* ended on purpose of ours: not a bad start */
     pid_t pid;
-    uint64_t birth;        /* number of the birth, from 1: tells this worker from the
-                              next one in the slot */
+    uint64_t birth; /* number of the birth, from 1: tells this worker from the
+                       next one in the slot */
     pf_time born;
-    pf_time signalled;     /* STOPPING only */
-    pf_time ended;         /* GONE only */
-    int wait_status;       /* GONE only */
+    pf_time signalled; /* STOPPING only */
+    pf_time ended;     /* GONE only */
+    int wait_status;   /* GONE only */
     struct pf_told told;
 };
 
@@ -66,23 +66,23 @@ enum pf_stop {
 
 struct pf_pool {
     struct pf_slot *slots;
-    unsigned capacity;                 /* slots handed in */
-    unsigned used;                     /* no slot at or above this index was ever used */
-    unsigned count[PF_LIFE_COUNT_OF];  /* slots by life */
-    unsigned vacant_from;              /* no slot below this index is vacant */
-    uint64_t births;                   /* so far */
-    uint64_t births_at_failure;        /* births when the last bad start was counted */
-    uint64_t outdated;                 /* births up to this number are to be replaced */
-    uint64_t requests_buried;          /* accepted by workers that are gone */
-    uint32_t random;                   /* state of the jitter's generator */
+    unsigned capacity;                /* slots handed in */
+    unsigned used;                    /* no slot at or above this index was ever used */
+    unsigned count[PF_LIFE_COUNT_OF]; /* slots by life */
+    unsigned vacant_from;             /* no slot below this index is vacant */
+    uint64_t births;                  /* so far */
+    uint64_t births_at_failure;       /* births when the last bad start was counted */
+    uint64_t outdated;                /* births up to this number are to be replaced */
+    uint64_t requests_buried;         /* accepted by workers that are gone */
+    uint32_t random;                  /* state of the jitter's generator */
 
     pf_time last_birth;
     struct pf_backoff start; /* births that came to nothing */
     struct pf_backoff fork;  /* fork(2) refused */
 
-    struct pf_low_water waiting; /* window of check_for_waiting */
-    struct pf_low_water quiet;   /* window of spare_timeout */
-    unsigned surplus;            /* still to be asked to leave ... */
+    struct pf_low_water waiting;   /* window of check_for_waiting */
+    struct pf_low_water quiet;     /* window of spare_timeout */
+    unsigned surplus;              /* still to be asked to leave ... */
     enum pf_reason surplus_reason; /* ... for this reason */
 
     enum pf_stop stop;

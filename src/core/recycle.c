@@ -18,8 +18,8 @@ pf_recycle_room(const struct pf_pool *pool, const struct pf_policy *policy)
         return 0;
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
-        if (s->life == PF_LIFE_DRAINING && (s->reason == PF_REASON_MAX_REQUESTS ||
-                                            s->reason == PF_REASON_OUTDATED))
+        if (s->life == PF_LIFE_DRAINING &&
+            (s->reason == PF_REASON_MAX_REQUESTS || s->reason == PF_REASON_OUTDATED))
             under_way++;
     }
     return under_way < policy->max_recycling ? policy->max_recycling - under_way : 0;

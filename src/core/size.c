@@ -147,7 +147,8 @@ pf_size_watch(struct pf_pool *pool, const struct pf_policy *policy, pf_time now)
         restart(&pool->waiting, idle, now);
     }
     if (now >= pf_time_after(pool->quiet.started, policy->spare_timeout)) {
-        note_surplus(pool, policy, above(pool->quiet.lowest, keep_after_quiet(pool, policy)),
+        note_surplus(pool, policy,
+                     above(pool->quiet.lowest, keep_after_quiet(pool, policy)),
                      PF_REASON_QUIET);
         restart(&pool->quiet, idle, now);
     }
@@ -191,6 +192,7 @@ pf_size_step(struct pf_policy *policy, int direction, unsigned limit)
         policy->min_servers--;
     policy->min_servers = smaller(policy->min_servers, policy->max_servers);
     policy->max_spare_servers = smaller(policy->max_spare_servers, policy->max_servers);
-    policy->min_spare_servers = smaller(policy->min_spare_servers, policy->max_spare_servers);
+    policy->min_spare_servers =
+        smaller(policy->min_spare_servers, policy->max_spare_servers);
     return true;
 }

@@ -11,9 +11,8 @@
 #ifndef PF_LOG_LOG_H
 #define PF_LOG_LOG_H
 
-#include <prefork/prefork.h>
-
 #include "base/attr.h"
+#include <prefork/prefork.h>
 
 #include <stdarg.h>
 
@@ -31,6 +30,7 @@ int pf_log_fd(void);
 bool pf_log_wants(enum prefork_log_level level);
 
 void pf_log(enum prefork_log_level level, const char *format, ...) PF_PRINTF(2, 3);
-void pf_log_v(enum prefork_log_level level, const char *format, va_list args) PF_PRINTF(2, 0);
+void pf_log_v(enum prefork_log_level level, const char *format, va_list args)
+    PF_PRINTF(2, 0);
 
 #endif

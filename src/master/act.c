@@ -2,11 +2,10 @@
  *
  * Between the plan and the act a worker may have ended or finished its request; nobody is
  * signalled for what was true a moment ago. What fails here is a fact for the next plan. */
-#include "master/master.h"
-
 #include "core/shutdown.h"
 #include "link/channel.h"
 #include "log/log.h"
+#include "master/master.h"
 #include "master/tags.h"
 
 #include <signal.h>
@@ -29,7 +28,8 @@ ask(struct pf_master *m, const struct pf_action *a)
     if (is_program(m))
         pf_process_signal(&child->process, SIGTERM);
     else if (child->channel >= 0)
-        (void)pf_channel_send(child->channel, PF_MESSAGE_LEAVE, 0); /* gone: it ends anyway */
+        (void)pf_channel_send(child->channel, PF_MESSAGE_LEAVE,
+                              0); /* gone: it ends anyway */
     pf_pool_asked(&m->pool, a->slot, a->reason);
 }
 

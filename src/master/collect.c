@@ -6,12 +6,11 @@
  *
  * A worker that rings the bell without end costs the master a turn each time, but no
  * other worker its attention: exits and signals are in the same batch of events. */
-#include "master/master.h"
-
 #include "core/shutdown.h"
 #include "core/size.h"
 #include "link/channel.h"
 #include "log/log.h"
+#include "master/master.h"
 #include "master/tags.h"
 #include "os/clock.h"
 #include "os/fd.h"

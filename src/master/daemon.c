@@ -62,13 +62,13 @@ pf_daemon_start(struct pf_daemonized *d, const struct pf_daemon *settings,
     if (!settings->background && !settings->setsid)
         return 0;
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return pf_error_set(error, PREFORK_EXIT_SYSTEM, errno, "cannot go to the background: %s",
-                            strerror(errno));
+        return pf_error_set(error, PREFORK_EXIT_SYSTEM, errno,
+                            "cannot go to the background: %s", strerror(errno));
     (void)fflush(NULL);
     pid = fork();
     if (pid < 0)
-        return pf_error_set(error, PREFORK_EXIT_SYSTEM, errno, "cannot go to the background: %s",
-                            strerror(errno));
+        return pf_error_set(error, PREFORK_EXIT_SYSTEM, errno,
+                            "cannot go to the background: %s", strerror(errno));
     if (pid > 0) {
         (void)close(ends[1]);
         wait_for_verdict(ends[0]);
@@ -92,8 +92,8 @@ pf_daemon_write_pid(struct pf_daemonized *d, const char *path, struct pf_error *
     d->pid_file = pidfile_open(path, 0644, &other);
     if (!d->pid_file && errno == EEXIST)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, EEXIST,
-                            "pid_file %s: the server is running already as process %d", path,
-                            (int)other);
+                            "pid_file %s: the server is running already as process %d",
+                            path, (int)other);
     if (!d->pid_file || pidfile_write(d->pid_file) < 0)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, errno,
                             "pid_file %s: %s; is the directory there and writable?", path,
@@ -110,7 +110,8 @@ pf_daemon_redirect(const struct pf_daemon *settings, struct pf_error *error)
     if (!settings->setsid && !(settings->background && settings->log_file))
         return 0;
     null_fd = pf_fd_open_null();
-    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0 ||
+    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
+        dup2(null_fd, STDOUT_FILENO) < 0 ||
         dup2(settings->log_file ? log_fd : null_fd, STDERR_FILENO) < 0)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, errno,
                             "cannot redirect standard descriptors: %s", strerror(errno));

@@ -28,7 +28,8 @@ PF_MUST_USE int pf_daemon_write_pid(struct pf_daemonized *d, const char *path,
 
 /* Standard descriptors of a daemon with a log file or a session of its own: the null
  * device, and the log. */
-PF_MUST_USE int pf_daemon_redirect(const struct pf_daemon *settings, struct pf_error *error);
+PF_MUST_USE int pf_daemon_redirect(const struct pf_daemon *settings,
+                                   struct pf_error *error);
 
 /* Tell the starter how it went; once. */
 void pf_daemon_tell(struct pf_daemonized *d, int exit_code, const char *text);

@@ -34,6 +34,12 @@ allocate(struct pf_master *m, unsigned capacity)
     return pf_board_open(&m->board, capacity);
 }
 
+static bool
+runs_programs(const struct pf_recipe *recipe)
+{
+    return recipe->handler == PF_HANDLER_NOWAIT || recipe->handler == PF_HANDLER_WAIT;
+}
+
 static int
 open_ears(struct pf_master *m)
 {
@@ -41,7 +47,7 @@ open_ears(struct pf_master *m)
 
     if (r < 0)
         return r;
-    m->signals = pf_signal_open();
+    m->signals = pf_signal_open(runs_programs(m->setup.recipe));
     if (m->signals < 0)
         return m->signals;
     m->wake = pf_wake_open();
@@ -49,12 +55,6 @@ open_ears(struct pf_master *m)
         return m->wake;
     r = pf_wait_add(&m->wait, m->signals, pf_tag(PF_TAG_SIGNAL, 0));
     return r < 0 ? r : pf_wait_add(&m->wait, m->wake, pf_tag(PF_TAG_WAKE, 0));
-}
-
-static bool
-runs_programs(const struct pf_recipe *recipe)
-{
-    return recipe->handler == PF_HANDLER_NOWAIT || recipe->handler == PF_HANDLER_WAIT;
 }
 
 int
@@ -146,10 +146,10 @@ pf_master_run(struct pf_master *m)
     struct pf_plan plan;
 
     do {
-        pf_master_collect(m);                              /* sleep, then gather facts     */
-        pf_plan_make(&plan, &m->pool, &m->policy, m->now); /* decide; no side effects      */
-        pf_master_act(m, &plan);                           /* fork, ask, signal, bury      */
-        pf_master_tell(m, &plan);                          /* log reasons, run idle hook   */
+        pf_master_collect(m); /* sleep, then gather facts     */
+        pf_plan_make(&plan, &m->pool, &m->policy, m->now); /* decide; no side effects */
+        pf_master_act(m, &plan);  /* fork, ask, signal, bury      */
+        pf_master_tell(m, &plan); /* log reasons, run idle hook   */
         announce(m);
         measure(m);
     } while (!plan.finished);

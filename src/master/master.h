@@ -29,7 +29,7 @@ struct pf_master_setup {
     const struct pf_recipe *recipe;
     const struct pf_policy *policy; /* copied: TTIN and TTOU change the copy */
     struct pf_listeners *listeners;
-    unsigned seed;                  /* of the jitter */
+    unsigned seed; /* of the jitter */
     /* The first worker is ready (or none is wanted yet): called once. May be NULL. */
     void (*on_ready)(void *context);
     /* The first workers all failed: the server cannot start. True: give up. May be NULL. */
@@ -47,16 +47,16 @@ struct pf_master {
     struct pf_child *children;
     struct pf_board board;
     struct pf_wait wait;
-    int signals;      /* signalfd */
-    int wake;         /* the bell that workers ring */
-    pf_time now;      /* of this turn */
-    pf_time deadline; /* of the last plan */
-    bool watches_doors; /* the listeners are in the wait */
-    bool door_rang;   /* this turn: a connection waits, and nobody else would take it */
-    bool announced;   /* on_ready was called */
+    int signals;          /* signalfd */
+    int wake;             /* the bell that workers ring */
+    pf_time now;          /* of this turn */
+    pf_time deadline;     /* of the last plan */
+    bool watches_doors;   /* the listeners are in the wait */
+    bool door_rang;       /* this turn: a connection waits, and nobody else would take it */
+    bool announced;       /* on_ready was called */
     unsigned told_streak; /* the streak of bad starts that was told last */
-    bool gave_up;     /* on_bad_start said so */
-    int stop_signal;  /* that began the end; 0: none yet */
+    bool gave_up;         /* on_bad_start said so */
+    int stop_signal;      /* that began the end; 0: none yet */
 
     /* Measured. */
     uint64_t turns;

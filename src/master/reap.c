@@ -7,9 +7,8 @@
  * A master that runs programs has adopted the orphans among its descendants
  * (os/process.h). They are reaped as they end, and at the end of the server those that are
  * left are ended, for no program of the pool outlives it. */
-#include "master/master.h"
-
 #include "log/log.h"
+#include "master/master.h"
 #include "os/clock.h"
 #include "os/fd.h"
 

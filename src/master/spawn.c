@@ -6,11 +6,10 @@
  *
  * In the child, first of all, the master's descriptors are closed: a worker that held a
  * copy of a sibling's channel would keep that sibling from noticing the master's death. */
-#include "master/master.h"
-
 #include "link/channel.h"
 #include "link/heritage.h"
 #include "log/log.h"
+#include "master/master.h"
 #include "master/tags.h"
 #include "os/fd.h"
 #include "os/signal.h"
@@ -64,7 +63,8 @@ forget_master(struct pf_master *m)
 }
 
 PF_NORETURN static void
-become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master, uint32_t random)
+become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master,
+              uint32_t random)
 {
     struct pf_heritage heritage = {
         .recipe = m->setup.recipe,

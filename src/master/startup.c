@@ -13,7 +13,8 @@
  *   ---------------------------------------------------------------- the line
  *   the loop            nothing may end the master any more but a finished plan
  *
- * Each step may fail; then what the earlier ones made is undone, and nothing was started. */
+ * Each step may fail; then what the earlier ones made is undone, and nothing was started.
+ */
 #include "master/startup.h"
 
 #include "log/log.h"
@@ -21,6 +22,7 @@
 #include "master/master.h"
 #include "net/inherit.h"
 #include "os/credential.h"
+#include "os/fd.h"
 #include "os/signal.h"
 #include "os/title.h"
 
@@ -56,8 +58,8 @@ note(void *context, const char *text)
 static int
 refused(struct startup *s, const char *hook, int result)
 {
-    return pf_error_set(s->error, PREFORK_EXIT_CONFIG, ECANCELED, "%s refused to start (%d)",
-                        hook, result);
+    return pf_error_set(s->error, PREFORK_EXIT_CONFIG, ECANCELED,
+                        "%s refused to start (%d)", hook, result);
 }
 
 static int
@@ -107,7 +109,8 @@ open_listeners(struct startup *s)
     if (config->endpoints_by_default && (s->listeners->count > 0 || app(s)->main_loop))
         return 0;
     for (unsigned i = 0; i < config->endpoint_count; i++) {
-        int r = pf_listeners_open(s->listeners, &config->endpoints[i], note, NULL, s->error);
+        int r =
+            pf_listeners_open(s->listeners, &config->endpoints[i], note, NULL, s->error);
         if (r < 0)
             return r;
     }
@@ -261,6 +264,7 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
         .daemonized.verdict = -1,
         .error = error,
     };
+    pf_fd_fill_stdio();
     if (prepare(s) == 0)
         run(s);
     else if (config->daemon.log_file)

@@ -3,10 +3,9 @@
  * One line per kind and reason and turn, not per worker: a burst of two hundred births is
  * one line. Ends are told one by one, since each may have its own cause; those that are
  * somebody's fault loudly, the rest quietly. */
-#include "master/master.h"
-
 #include "core/reason.h"
 #include "log/log.h"
+#include "master/master.h"
 
 #include <signal.h>
 #include <string.h>
@@ -67,8 +66,8 @@ tell_end(const struct pf_slot *s, enum prefork_log_level level)
 
     if (WIFSIGNALED(s->wait_status))
         pf_log(level, "worker %d killed by signal %d (%s) after %.3f s and %llu requests%s",
-               (int)s->pid, WTERMSIG(s->wait_status), strsignal(WTERMSIG(s->wait_status)), age,
-               requests, WCOREDUMP(s->wait_status) ? ", core dumped" : "");
+               (int)s->pid, WTERMSIG(s->wait_status), strsignal(WTERMSIG(s->wait_status)),
+               age, requests, WCOREDUMP(s->wait_status) ? ", core dumped" : "");
     else
         pf_log(level, "worker %d ended with status %d after %.3f s and %llu requests",
                (int)s->pid, WEXITSTATUS(s->wait_status), age, requests);
@@ -128,5 +127,6 @@ pf_master_tell_failure(struct pf_master *m, unsigned slot, const char *program, 
     if (program)
         pf_log(level, "cannot run %s: %s", program, strerror(errnum));
     else
-        pf_log(level, "worker %d could not start: child_init_hook returned %d", pid, errnum);
+        pf_log(level, "worker %d could not start: child_init_hook returned %d", pid,
+               errnum);
 }

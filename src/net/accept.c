@@ -24,8 +24,7 @@ outcome(int errnum)
     case EHOSTDOWN:
     case EHOSTUNREACH:
     case ENONET:
-    case EPERM: /* a firewall rule forbids this one */
-        return PF_ACCEPT_E_NONE;
+    case EPERM: /* a firewall rule forbids this one */ return PF_ACCEPT_E_NONE;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:

@@ -121,7 +121,8 @@ pf_connection_gets(struct prefork_conn *c, char *buffer, size_t size)
         n = line_bytes(c, &complete);
         if (n > size - 1 - length)
             complete = false;
-        length += take_input(c, buffer + length, n > size - 1 - length ? size - 1 - length : n);
+        length +=
+            take_input(c, buffer + length, n > size - 1 - length ? size - 1 - length : n);
     }
     buffer[length] = '\0';
     return (ssize_t)length;
@@ -204,8 +205,8 @@ static const char *
 host_of(struct prefork_conn *c, struct pf_connection_end *end)
 {
     if (end->host[0] == '\0' && !pf_connection_is_unix(c))
-        pf_address_host((const struct sockaddr *)&end->address, end->address_bytes, end->host,
-                        sizeof end->host);
+        pf_address_host((const struct sockaddr *)&end->address, end->address_bytes,
+                        end->host, sizeof end->host);
     return end->host;
 }
 

@@ -364,6 +364,7 @@ read_protocol(struct reading *r, const char *proto)
         e = default_protocol(r, proto);
     if (e < 0)
         return e;
+    PF_ASSERT(r->protocol);
     if (!r->protocol->supported)
         return refuse(r, "protocol %s is not supported: use tcp or unix",
                       r->protocol->word);
@@ -547,6 +548,7 @@ read_tcp(struct reading *r, const char *default_host, struct pf_endpoint *endpoi
     e = r->rest[0] == '[' ? split_brackets(r, &port) : split_plain(r, &port);
     if (e < 0)
         return e;
+    PF_ASSERT(port);
     e = read_port(r, port, endpoint);
     if (e < 0)
         return e;

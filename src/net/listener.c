@@ -104,8 +104,8 @@ own_address(const struct pf_listener *l, union address *ret_address, socklen_t *
 int
 pf_listener_learn(struct pf_listener *l)
 {
-    union address address;
-    socklen_t length;
+    union address address = {.any.sa_family = AF_UNSPEC};
+    socklen_t length = 0;
     int v6only = 0;
     socklen_t size = sizeof v6only;
     int e = own_address(l, &address, &length);
@@ -124,8 +124,8 @@ pf_listener_learn(struct pf_listener *l)
 unsigned
 pf_listener_port(const struct pf_listener *l)
 {
-    union address address;
-    socklen_t length;
+    union address address = {.any.sa_family = AF_UNSPEC};
+    socklen_t length = 0;
 
     return own_address(l, &address, &length) < 0 ? 0
                                                  : pf_address_port(&address.any, length);
@@ -347,8 +347,8 @@ covers(const struct pf_listener *l, const union address *a, socklen_t length,
 static const struct pf_listener *
 find_covering(const struct opening *o, const struct target *t)
 {
-    union address address;
-    socklen_t length;
+    union address address = {.any.sa_family = AF_UNSPEC};
+    socklen_t length = 0;
 
     for (unsigned i = 0; i < o->ls->count; i++) {
         const struct pf_listener *l = &o->ls->table[i];

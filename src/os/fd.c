@@ -52,6 +52,17 @@ pf_fd_open_null(void)
 }
 
 void
+pf_fd_fill_stdio(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR); /* the lowest free number */
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    pf_fd_close(&fd);
+}
+
+void
 pf_fd_limit_raise(void)
 {
     struct rlimit raised;

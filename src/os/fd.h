@@ -16,6 +16,10 @@ PF_MUST_USE int pf_fd_set_nonblock(int fd, bool on);
 /* The null device, close-on-exec, or a negative errno. The caller owns it. */
 PF_MUST_USE int pf_fd_open_null(void);
 
+/* Open the null device as descriptors 0, 1 and 2 where the process was started without
+ * them, so that no socket gets one of these numbers. */
+void pf_fd_fill_stdio(void);
+
 /* Let the soft limit on open descriptors reach the hard one: the master needs a few per
  * worker. The limit as it was is kept for workers: pf_fd_limit_restore(). */
 void pf_fd_limit_raise(void);

@@ -170,7 +170,8 @@ pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
         return 0;
     while ((entry = readdir(proc))) {
         pid_t pid;
-        if (!isdigit((unsigned char)entry->d_name[0]) || parent_of(entry->d_name) != getpid())
+        if (!isdigit((unsigned char)entry->d_name[0]) ||
+            parent_of(entry->d_name) != getpid())
             continue;
         pid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (is_ours(context, pid))
@@ -196,7 +197,8 @@ prepare_attributes(posix_spawnattr_t *attributes)
     (void)sigaddset(&reset, SIGPIPE);
     (void)posix_spawnattr_setsigmask(attributes, &none);
     (void)posix_spawnattr_setsigdefault(attributes, &reset);
-    (void)posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    (void)posix_spawnattr_setflags(attributes,
+                                   POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     return 0;
 }
 
@@ -229,7 +231,7 @@ int
 pf_process_run(const char *path, char *const argv[], char *const envp[], int fd,
                int *ret_wait_status)
 {
-    pid_t pid;
+    pid_t pid = 0;
     int status;
     int r = spawn(path, argv, envp, fd, &pid);
 

@@ -10,21 +10,29 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* SIGCHLD is here for adopted orphans only: workers end on their pidfd. */
-static const int listened[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP, SIGUSR1,
-                               SIGUSR2, SIGTTIN, SIGTTOU, SIGCHLD};
+static const int listened[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
+                               SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
 
 static sigset_t mask_at_start;
 static struct sigaction pipe_at_start;
 static bool is_open;
 
+static void
+heed_children(void)
+{
+    struct sigaction heed = {.sa_handler = SIG_DFL};
+    struct sigaction was;
+
+    if (sigaction(SIGCHLD, NULL, &was) == 0 && was.sa_handler == SIG_IGN)
+        (void)sigaction(SIGCHLD, &heed, NULL);
+}
+
 int
-pf_signal_open(void)
+pf_signal_open(bool children)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t set;
@@ -33,6 +41,8 @@ pf_signal_open(void)
     (void)sigemptyset(&set);
     for (size_t i = 0; i < PF_COUNT(listened); i++)
         (void)sigaddset(&set, listened[i]);
+    if (children)
+        (void)sigaddset(&set, SIGCHLD);
     fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return -errno;
@@ -42,6 +52,7 @@ pf_signal_open(void)
         return -errnum;
     }
     (void)sigaction(SIGPIPE, &ignore, &pipe_at_start);
+    heed_children();
     is_open = true;
     return fd;
 }

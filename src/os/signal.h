@@ -8,10 +8,15 @@
 
 #include "base/attr.h"
 
+#include <stdbool.h>
+
 /* Block the signals the master listens to and open a non-blocking, close-on-exec
- * descriptor on which they arrive. The mask and SIGPIPE's disposition as they were are
- * kept for pf_signal_forget(). The descriptor, or a negative errno. */
-PF_MUST_USE int pf_signal_open(void);
+ * descriptor on which they arrive; SIGCHLD only if the master has children besides its
+ * workers, whose ends arrive on their pidfd. The mask and SIGPIPE's disposition as they
+ * were are kept for pf_signal_forget(); a SIGCHLD that was ignored, which would let no
+ * end be waited for, is set to its default for good. The descriptor, or a negative
+ * errno. */
+PF_MUST_USE int pf_signal_open(bool children);
 
 /* The next signal that arrived: its number, or 0: no more for now. */
 int pf_signal_next(int fd);

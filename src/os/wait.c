@@ -74,7 +74,8 @@ milliseconds_until(pf_time deadline)
 }
 
 unsigned
-pf_wait_sleep(struct pf_wait *w, pf_time deadline, struct pf_wait_event *events, unsigned max)
+pf_wait_sleep(struct pf_wait *w, pf_time deadline, struct pf_wait_event *events,
+              unsigned max)
 {
     struct epoll_event ready[64];
     int n;

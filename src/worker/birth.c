@@ -4,13 +4,12 @@
  * of the master is forgotten: its process group, signal mask and dispositions, limits.
  * After that the process is an ordinary one, as the program behind the handler expects,
  * plus a channel, a bell and a page on the board. */
-#include "worker/worker.h"
-
 #include "os/fd.h"
 #include "os/process.h"
 #include "os/signal.h"
 #include "os/title.h"
 #include "worker/recipe.h"
+#include "worker/worker.h"
 
 #include <signal.h>
 

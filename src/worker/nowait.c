@@ -11,12 +11,11 @@
  *
  * What cannot be started is a fact about the program, not about the connection: the worker
  * tells the master and ends, and births are slowed down. */
-#include "worker/worker.h"
-
 #include "base/text.h"
 #include "log/log.h"
 #include "os/process.h"
 #include "worker/recipe.h"
+#include "worker/worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,8 +46,9 @@ enum variable {
 };
 
 static const char *const names[VARIABLE_COUNT] = {
-    "PROTO",       "TCPLOCALIP",  "TCPLOCALPORT",  "TCPREMOTEIP",   "TCPREMOTEPORT",  "REMOTE_HOST",
-    "REMOTE_ADDR", "REMOTE_PORT", "UNIXLOCALPATH", "UNIXREMOTEPID", "UNIXREMOTEEUID", "UNIXREMOTEEGID",
+    "PROTO",         "TCPLOCALIP",    "TCPLOCALPORT",   "TCPREMOTEIP",
+    "TCPREMOTEPORT", "REMOTE_HOST",   "REMOTE_ADDR",    "REMOTE_PORT",
+    "UNIXLOCALPATH", "UNIXREMOTEPID", "UNIXREMOTEEUID", "UNIXREMOTEEGID",
 };
 
 static char values[VARIABLE_COUNT][VALUE_BYTES]; /* "NAME=value" */
@@ -63,7 +63,8 @@ is_ours(const char *entry)
         if (strncmp(entry, names[i], length) == 0 && entry[length] == '=')
             return true;
     }
-    return pf_text_begins(entry, "TCPREMOTEHOST=") || pf_text_begins(entry, "TCPLOCALHOST=") ||
+    return pf_text_begins(entry, "TCPREMOTEHOST=") ||
+           pf_text_begins(entry, "TCPLOCALHOST=") ||
            pf_text_begins(entry, "TCPREMOTEINFO=");
 }
 
@@ -84,8 +85,8 @@ pf_nowait_prepare(struct prefork_worker *w)
 }
 
 /* Set a variable and append it to the environment that has *count entries. */
-static void
-set(size_t *count, enum variable variable, const char *format, ...) PF_PRINTF(3, 4);
+static void set(size_t *count, enum variable variable, const char *format, ...)
+    PF_PRINTF(3, 4);
 
 static void
 set(size_t *count, enum variable variable, const char *format, ...)
@@ -133,8 +134,8 @@ describe_unix(struct prefork_conn *c, size_t count)
 static void
 describe(struct prefork_conn *c)
 {
-    size_t count = pf_connection_is_unix(c) ? describe_unix(c, inherited)
-                                            : describe_tcp(c, inherited);
+    size_t count =
+        pf_connection_is_unix(c) ? describe_unix(c, inherited) : describe_tcp(c, inherited);
 
     environment[count] = NULL;
 }
@@ -147,7 +148,8 @@ pf_nowait_serve(struct prefork_worker *w)
     int r;
 
     describe(&w->conn);
-    r = pf_process_run(recipe->program, recipe->program_argv, environment, w->conn.fd, &status);
+    r = pf_process_run(recipe->program, recipe->program_argv, environment, w->conn.fd,
+                       &status);
     if (r < 0) {
         pf_connection_close(&w->conn);
         pf_worker_fail(w, PF_WORKER_EXIT_EXEC, -r);

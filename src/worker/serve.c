@@ -11,14 +11,13 @@
  *
  * A worker out of descriptors or memory leaves a listener out of its wait for a moment
  * instead of spinning or sleeping: its channel is still heard. */
-#include "worker/worker.h"
-
 #include "link/channel.h"
 #include "log/log.h"
 #include "net/accept.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "worker/recipe.h"
+#include "worker/worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -231,7 +230,8 @@ take(struct prefork_worker *w, unsigned index)
         break;
     case PF_ACCEPT_E_PAUSE:
         pf_log(PREFORK_LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms",
-               listener(w, index)->address, strerror(errnum), (int)(PAUSE / PF_MILLISECOND));
+               listener(w, index)->address, strerror(errnum),
+               (int)(PAUSE / PF_MILLISECOND));
         pause_listener(w, index, PAUSE);
         break;
     case PF_ACCEPT_E_CLOSED: pause_listener(w, index, PF_NEVER); break;

@@ -9,11 +9,10 @@
  * The sockets block, as such programs expect. The channel closes by the exec, which tells
  * the master that it succeeded. From then on the worker is asked to leave by SIGTERM, and
  * is sent one if the master dies. */
-#include "worker/worker.h"
-
 #include "base/text.h"
 #include "os/fd.h"
 #include "worker/recipe.h"
+#include "worker/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -20,16 +20,16 @@ enum pf_worker_exit {
 
 struct prefork_worker {
     struct pf_heritage heritage;
-    struct pf_wait wait;       /* channel and listeners; shape callback and nowait */
-    bool leaving;              /* asked to leave, or the master is gone */
-    bool labelled;             /* the program set its own title */
-    unsigned long requests;    /* connections accepted */
-    unsigned long ask_at;      /* requests after which to ask to leave; 0: never */
-    unsigned long stop_at;     /* requests after which not to accept any more; 0: never */
-    unsigned paused;           /* listeners left out of the wait for now */
+    struct pf_wait wait;    /* channel and listeners; shape callback and nowait */
+    bool leaving;           /* asked to leave, or the master is gone */
+    bool labelled;          /* the program set its own title */
+    unsigned long requests; /* connections accepted */
+    unsigned long ask_at;   /* requests after which to ask to leave; 0: never */
+    unsigned long stop_at;  /* requests after which not to accept any more; 0: never */
+    unsigned paused;        /* listeners left out of the wait for now */
     pf_time resume_at[PF_LISTENERS_MAX]; /* 0: not paused */
-    int null_fd;               /* stdin and stdout between connections; -1: not used */
-    struct prefork_conn conn;  /* the connection being served */
+    int null_fd;              /* stdin and stdout between connections; -1: not used */
+    struct prefork_conn conn; /* the connection being served */
 };
 
 /* The life of a worker in the process that was just forked for it. */
