@@ -20,7 +20,7 @@ print_help(const struct prefork *p)
 static int
 report(const struct prefork *p, int exit_code)
 {
-    if (exit_code != PREFORK_EXIT_OK)
+    if (exit_code != PREFORK_EXIT_OK && prefork_error(p)[0] != '\0')
         (void)fprintf(stderr, "%s: %s\n", p->name, prefork_error(p));
     return exit_code;
 }

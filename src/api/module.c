@@ -4,11 +4,13 @@
  * unloaded: workers run its code. All symbols are resolved at once, so that a missing
  * function is an error of the start and not of the first request. */
 #include "api/server.h"
+#include "base/text.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,13 +32,19 @@ open_object(const char *path)
     return dlopen(relative, RTLD_NOW | RTLD_LOCAL);
 }
 
+/* The object's name, if its app has one, goes before its file's. */
 static void
 adopt(struct prefork *p, const struct prefork_module *module)
 {
     size_t size = module->app_size < sizeof p->app ? module->app_size : sizeof p->app;
+    char *name = module->app->name ? pf_text_copy(module->app->name) : NULL;
 
     p->app = (struct prefork_app){0};
     memcpy(&p->app, module->app, size);
+    if (name) {
+        free(p->name);
+        p->name = name;
+    }
     p->argv = NULL; /* functions from here on */
 }
 

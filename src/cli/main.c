@@ -21,7 +21,8 @@ struct subcommand {
 static int
 fail(const char *command, int exit_code, const char *text)
 {
-    (void)fprintf(stderr, "prefork %s: %s\n", command, text);
+    if (text[0] != '\0') /* a daemon's starter has said it already */
+        (void)fprintf(stderr, "prefork %s: %s\n", command, text);
     return exit_code;
 }
 

@@ -1,8 +1,8 @@
 /* Facts become actions.
  *
  * Order matters and is the order below: the dead are buried first (their slots are needed),
- * then the end of the server is looked at, then single deadlines, then who should leave,
- * then who should be born. Each step adds actions to the plan; when the plan is full the
+ * then the end of the server is looked at, then single deadlines, then who should be born,
+ * then who should leave. Each step adds actions to the plan; when the plan is full the
  * rest waits for the next turn, which comes at once (deadline now). Nothing is lost by
  * that, since every step decides from the pool as it is.
  *
@@ -175,12 +175,22 @@ plan_over_max(struct pf_plan *plan, const struct pf_pool *pool,
     (void)ask_longest(plan, pool, PF_LIFE_STARTING, left, PF_REASON_OVER_MAX, now);
 }
 
+static unsigned
+births_in(const struct pf_plan *plan)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < plan->count; i++)
+        count += plan->actions[i].kind == PF_ACTION_BIRTH;
+    return count;
+}
+
 /* Who has to wait for room waits for a worker that is starting, or for one that leaves. */
 static void
 plan_recycling(struct pf_plan *plan, const struct pf_pool *pool,
                const struct pf_policy *policy, pf_time now)
 {
-    unsigned room = pf_recycle_room(pool, policy);
+    unsigned room = pf_recycle_room(pool, policy, births_in(plan));
 
     for (unsigned i = 0; i < pool->used && !plan->want_ready; i++) {
         enum pf_reason reason = pf_recycle_reason(pool, &pool->slots[i]);
@@ -214,9 +224,10 @@ static void
 plan_leaving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
              pf_time now)
 {
-    unsigned before = plan->count;
+    unsigned before;
 
     pf_size_watch(pool, policy, now);
+    before = plan->count;
     plan_over_max(plan, pool, policy, now);
     if (plan->count == before)
         plan_recycling(plan, pool, policy, now);
@@ -275,8 +286,8 @@ plan_serving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy 
 {
     bool could_grow;
 
-    plan_leaving(plan, pool, policy, now);
     could_grow = plan_births(plan, pool, policy, now);
+    plan_leaving(plan, pool, policy, now);
     plan_next_look(plan, pool, policy, now);
     plan->wake_below = pf_size_wake_below(pool, policy);
     plan->watch_doors = could_grow && plan->wake_below > 0 &&

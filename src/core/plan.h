@@ -28,6 +28,7 @@ struct pf_action {
     enum pf_reason reason;
     unsigned slot;  /* of BURY, ASK, TERM, KILL */
     uint64_t birth; /* who was meant: the slot's birth number */
+    bool done;      /* set by whoever carries the plan out: it happened */
 };
 
 struct pf_plan {

@@ -10,9 +10,9 @@
 #include "core/recycle.h"
 
 unsigned
-pf_recycle_room(const struct pf_pool *pool, const struct pf_policy *policy)
+pf_recycle_room(const struct pf_pool *pool, const struct pf_policy *policy, unsigned births)
 {
-    unsigned under_way = pool->count[PF_LIFE_STARTING];
+    unsigned under_way = pool->count[PF_LIFE_STARTING] + births;
 
     if (pf_backoff_cautious(&pool->start) || pool->fork.streak > 0)
         return 0;

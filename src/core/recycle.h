@@ -6,8 +6,9 @@
 #include "core/pool.h"
 
 /* How many more workers may be asked to leave now without more than max_recycling being
- * on their way out or in at once. */
-unsigned pf_recycle_room(const struct pf_pool *pool, const struct pf_policy *policy);
+ * on their way out or in at once. births: those this plan has decided on. */
+unsigned pf_recycle_room(const struct pf_pool *pool, const struct pf_policy *policy,
+                         unsigned births);
 
 /* Should this worker be replaced? The reason, or PF_REASON_NONE. */
 enum pf_reason pf_recycle_reason(const struct pf_pool *pool, const struct pf_slot *s);

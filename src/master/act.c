@@ -18,19 +18,20 @@ is_program(const struct pf_master *m)
 }
 
 /* A program that accepts by itself knows SIGTERM as the request to leave. */
-static void
+static bool
 ask(struct pf_master *m, const struct pf_action *a)
 {
     struct pf_child *child = &m->children[a->slot];
 
     if (!pf_life_serving(m->pool.slots[a->slot].life))
-        return;
+        return false;
     if (is_program(m))
         pf_process_signal(&child->process, SIGTERM);
     else if (child->channel >= 0)
         (void)pf_channel_send(child->channel, PF_MESSAGE_LEAVE,
                               0); /* gone: it ends anyway */
     pf_pool_asked(&m->pool, a->slot, a->reason);
+    return true;
 }
 
 /* The request that was too long has ended meanwhile. */
@@ -45,16 +46,17 @@ is_stale(const struct pf_master *m, const struct pf_action *a)
             atomic_load(&s->requests) != told->requests);
 }
 
-static void
+static bool
 send_signal(struct pf_master *m, const struct pf_action *a, enum pf_step step, int signum)
 {
     if (!pf_life_alive(m->pool.slots[a->slot].life) || is_stale(m, a))
-        return;
+        return false;
     pf_process_signal(&m->children[a->slot].process, signum);
     pf_pool_signalled(&m->pool, a->slot, step, a->reason, m->now);
+    return true;
 }
 
-static void
+static bool
 bury(struct pf_master *m, const struct pf_action *a)
 {
     const struct prefork_app *app = &m->setup.recipe->app;
@@ -72,9 +74,10 @@ bury(struct pf_master *m, const struct pf_action *a)
     if (app->cleanup_dead_child_hook)
         app->cleanup_dead_child_hook(&child, app->data);
     pf_pool_buried(&m->pool, a->slot);
+    return true;
 }
 
-static void
+static bool
 close_doors(struct pf_master *m)
 {
     const struct prefork_app *app = &m->setup.recipe->app;
@@ -85,28 +88,32 @@ close_doors(struct pf_master *m)
         pf_wait_remove(&m->wait, m->setup.listeners->table[i].fd);
     pf_listeners_shut(m->setup.listeners);
     m->pool.doors_closed = true;
+    return true;
 }
 
-static void
+static bool
 give_birth(struct pf_master *m)
 {
-    if (m->pool.fork.streak > 0 && !pf_backoff_may_try(&m->pool.fork, m->now))
-        return; /* an earlier birth of this plan was refused */
-    if (!pf_master_spawn(m))
-        pf_pool_fork_failed(&m->pool, m->now);
+    if (!pf_backoff_may_try(&m->pool.fork, m->now))
+        return false; /* an earlier birth of this plan was refused */
+    if (pf_master_spawn(m))
+        return true;
+    pf_pool_fork_failed(&m->pool, m->now);
+    return false;
 }
 
-static void
+static bool
 act(struct pf_master *m, const struct pf_action *a)
 {
     switch (a->kind) {
-    case PF_ACTION_BURY: bury(m, a); break;
-    case PF_ACTION_CLOSE_DOORS: close_doors(m); break;
-    case PF_ACTION_ASK: ask(m, a); break;
-    case PF_ACTION_TERM: send_signal(m, a, PF_STEP_TERM, SIGTERM); break;
-    case PF_ACTION_KILL: send_signal(m, a, PF_STEP_KILL, SIGKILL); break;
-    case PF_ACTION_BIRTH: give_birth(m); break;
+    case PF_ACTION_BURY: return bury(m, a);
+    case PF_ACTION_CLOSE_DOORS: return close_doors(m);
+    case PF_ACTION_ASK: return ask(m, a);
+    case PF_ACTION_TERM: return send_signal(m, a, PF_STEP_TERM, SIGTERM);
+    case PF_ACTION_KILL: return send_signal(m, a, PF_STEP_KILL, SIGKILL);
+    case PF_ACTION_BIRTH: return give_birth(m);
     }
+    return false;
 }
 
 static void
@@ -166,11 +173,11 @@ arm(struct pf_master *m, const struct pf_plan *plan)
 }
 
 void
-pf_master_act(struct pf_master *m, const struct pf_plan *plan)
+pf_master_act(struct pf_master *m, struct pf_plan *plan)
 {
     announce_births(m, plan);
     for (unsigned i = 0; i < plan->count; i++)
-        act(m, &plan->actions[i]);
+        plan->actions[i].done = act(m, &plan->actions[i]);
     m->deadline = plan->deadline;
     watch_doors(m, plan->watch_doors);
     arm(m, plan);

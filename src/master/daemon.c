@@ -4,8 +4,8 @@
  * or why there will be none, and exits with that: a start script that sees status 0 may
  * rely on it. The word comes on a pipe; a daemon that dies before it closes the pipe.
  *
- * The pid file is libbsd's: locked for as long as the daemon lives, so a stale one, or a
- * number that somebody else has meanwhile, is no obstacle. The lock belongs to the open
+ * The pid file is locked (flopen(3bsd)) for as long as the daemon lives, so a stale one, or
+ * a number that somebody else has meanwhile, is no obstacle. The lock belongs to the open
  * file, so every worker closes its copy. */
 #include "master/daemon.h"
 
@@ -15,7 +15,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bsd/libutil.h>
@@ -58,7 +60,7 @@ pf_daemon_start(struct pf_daemonized *d, const struct pf_daemon *settings,
     int ends[2];
     pid_t pid;
 
-    *d = (struct pf_daemonized){.verdict = -1};
+    *d = (struct pf_daemonized){.verdict = -1, .pid_fd = -1};
     if (!settings->background && !settings->setsid)
         return 0;
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -82,22 +84,44 @@ pf_daemon_start(struct pf_daemonized *d, const struct pf_daemon *settings,
     return 0;
 }
 
+/* The number in a pid file that somebody else has locked; 0: none to be read. */
+static int
+read_pid(const char *path)
+{
+    char text[16] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+    pf_fd_close(&fd);
+    return n > 0 ? (int)strtol(text, NULL, 10) : 0;
+}
+
+static int
+refuse_pid_file(const char *path, int errnum, struct pf_error *error)
+{
+    if (errnum == EWOULDBLOCK)
+        return pf_error_set(error, PREFORK_EXIT_SYSTEM, EEXIST,
+                            "pid_file %s: the server is running already as process %d",
+                            path, read_pid(path));
+    return pf_error_set(error, PREFORK_EXIT_SYSTEM, errnum,
+                        "pid_file %s: %s; is the directory there and writable?", path,
+                        strerror(errnum));
+}
+
 int
 pf_daemon_write_pid(struct pf_daemonized *d, const char *path, struct pf_error *error)
 {
-    pid_t other = 0;
-
     if (!path)
         return 0;
-    d->pid_file = pidfile_open(path, 0644, &other);
-    if (!d->pid_file && errno == EEXIST)
-        return pf_error_set(error, PREFORK_EXIT_SYSTEM, EEXIST,
-                            "pid_file %s: the server is running already as process %d",
-                            path, (int)other);
-    if (!d->pid_file || pidfile_write(d->pid_file) < 0)
-        return pf_error_set(error, PREFORK_EXIT_SYSTEM, errno,
-                            "pid_file %s: %s; is the directory there and writable?", path,
-                            strerror(errno));
+    d->pid_fd = flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+    if (d->pid_fd < 0)
+        return refuse_pid_file(path, errno, error);
+    if (ftruncate(d->pid_fd, 0) < 0 || dprintf(d->pid_fd, "%d\n", (int)getpid()) < 0) {
+        int errnum = errno;
+        pf_fd_close(&d->pid_fd);
+        return refuse_pid_file(path, errnum, error);
+    }
+    d->pid_path = path;
     return 0;
 }
 
@@ -119,39 +143,46 @@ pf_daemon_redirect(const struct pf_daemon *settings, struct pf_error *error)
     return 0;
 }
 
-void
+bool
 pf_daemon_tell(struct pf_daemonized *d, int exit_code, const char *text)
 {
     struct verdict v = {.exit_code = exit_code};
     ssize_t n;
 
     if (d->verdict < 0)
-        return;
+        return false;
     (void)snprintf(v.text, sizeof v.text, "%s", text);
     n = write(d->verdict, &v, sizeof v);
     (void)n; /* a starter that was killed meanwhile does not matter any more */
     pf_fd_close(&d->verdict);
+    return true;
 }
 
 void
 pf_daemon_forget(struct pf_daemonized *d)
 {
     pf_fd_close(&d->verdict);
-    if (d->pid_file)
-        (void)pidfile_close(d->pid_file);
-    d->pid_file = NULL;
+    pf_fd_close(&d->pid_fd);
+}
+
+/* Is the file that we have locked still the one at its path? */
+static bool
+is_our_file(const struct pf_daemonized *d)
+{
+    struct stat ours;
+    struct stat there;
+
+    return fstat(d->pid_fd, &ours) == 0 && lstat(d->pid_path, &there) == 0 &&
+           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 /* Whoever gave up root may not be allowed to remove the file; then it is at least empty. */
 void
 pf_daemon_finish(struct pf_daemonized *d)
 {
-    int r;
-
-    if (!d->pid_file)
+    if (d->pid_fd < 0)
         return;
-    r = ftruncate(pidfile_fileno(d->pid_file), 0);
-    (void)r;
-    (void)pidfile_remove(d->pid_file);
-    d->pid_file = NULL;
+    if (is_our_file(d) && unlink(d->pid_path) < 0 && ftruncate(d->pid_fd, 0) < 0)
+        pf_log(PREFORK_LOG_WARNING, "pid_file %s stays: %s", d->pid_path, strerror(errno));
+    pf_fd_close(&d->pid_fd);
 }

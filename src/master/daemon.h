@@ -8,11 +8,10 @@
 
 #include <stdbool.h>
 
-struct pidfh;
-
 struct pf_daemonized {
-    int verdict;            /* the starter waits at the other end; -1: nobody does */
-    struct pidfh *pid_file; /* open and locked; NULL: none */
+    int verdict;          /* the starter waits at the other end; -1: nobody does */
+    int pid_fd;           /* the pid file, locked; -1: none */
+    const char *pid_path; /* its path; borrowed */
 };
 
 /* Go to the background if so configured. The starting process does not return: it waits
@@ -31,8 +30,8 @@ PF_MUST_USE int pf_daemon_write_pid(struct pf_daemonized *d, const char *path,
 PF_MUST_USE int pf_daemon_redirect(const struct pf_daemon *settings,
                                    struct pf_error *error);
 
-/* Tell the starter how it went; once. */
-void pf_daemon_tell(struct pf_daemonized *d, int exit_code, const char *text);
+/* Tell the starter how it went; once. False: nobody waits. */
+bool pf_daemon_tell(struct pf_daemonized *d, int exit_code, const char *text);
 
 /* In a worker: let go of lock and verdict. */
 void pf_daemon_forget(struct pf_daemonized *d);

@@ -78,8 +78,8 @@ void pf_master_close(struct pf_master *m);
 /* collect.c: sleep until the deadline or an event; events become facts in the pool. */
 void pf_master_collect(struct pf_master *m);
 
-/* act.c: carry out the plan. */
-void pf_master_act(struct pf_master *m, const struct pf_plan *plan);
+/* act.c: carry out the plan, and mark which of its actions were done. */
+void pf_master_act(struct pf_master *m, struct pf_plan *plan);
 
 /* tell.c: say what was done and why. */
 void pf_master_tell(struct pf_master *m, const struct pf_plan *plan);

@@ -134,7 +134,7 @@ tell_ready(void *context)
     struct startup *s = context;
 
     pf_log(PREFORK_LOG_NOTICE, "ready");
-    pf_daemon_tell(&s->daemonized, PREFORK_EXIT_OK, "");
+    (void)pf_daemon_tell(&s->daemonized, PREFORK_EXIT_OK, "");
 }
 
 /* In the foreground the master goes on trying: whoever started it sees the log. A starter
@@ -247,7 +247,8 @@ undo(struct startup *s)
     pf_listeners_shut(s->listeners); /* without effect if the doors were closed */
     pf_listeners_close(s->listeners);
     pf_daemon_finish(&s->daemonized);
-    pf_daemon_tell(&s->daemonized, s->error->exit_code, s->error->text);
+    if (pf_daemon_tell(&s->daemonized, s->error->exit_code, s->error->text))
+        s->error->text[0] = '\0'; /* said: not twice */
 }
 
 int
@@ -261,13 +262,13 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
         .p = p,
         .config = config,
         .listeners = listeners,
-        .daemonized.verdict = -1,
+        .daemonized = {.verdict = -1, .pid_fd = -1},
         .error = error,
     };
     pf_fd_fill_stdio();
     if (prepare(s) == 0)
         run(s);
-    else if (config->daemon.log_file)
+    else if (pf_log_fd() != STDERR_FILENO)
         pf_log(PREFORK_LOG_ERROR, "%s", error->text);
     undo(s);
     return error->exit_code;

@@ -37,7 +37,7 @@ level_of(const struct pf_action *a)
 static bool
 same(const struct pf_action *a, const struct pf_action *b)
 {
-    return a->kind == b->kind && a->reason == b->reason;
+    return a->done && b->done && a->kind == b->kind && a->reason == b->reason;
 }
 
 /* The first action of its kind and reason speaks for all of them. */
@@ -47,7 +47,7 @@ tell_action(const struct pf_plan *plan, unsigned index)
     const struct pf_action *a = &plan->actions[index];
     unsigned count = 0;
 
-    if (!verb(a->kind))
+    if (!a->done || !verb(a->kind))
         return;
     for (unsigned i = 0; i < plan->count; i++) {
         if (i < index && same(&plan->actions[i], a))

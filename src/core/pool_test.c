@@ -1,0 +1,307 @@
+/* The pool: bad starts and their batches, proof, who is exempt, and the counts. */
+
+/* cmocka.h needs the others before it. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include "base/attr.h"
+#include "core/pool.h"
+
+#include <signal.h>
+
+enum { SLOTS = 16 };
+
+#define NOW    (100 * PF_SECOND)
+#define EXIT_0 0
+#define EXIT_1 (1 << 8)
+
+struct fixture {
+    struct pf_slot slots[SLOTS];
+    struct pf_pool pool;
+};
+
+static void
+open(struct fixture *f)
+{
+    pf_pool_init(&f->pool, f->slots, SLOTS, 7, NOW);
+}
+
+static unsigned
+bear(struct fixture *f, pf_time now)
+{
+    unsigned slot = pf_pool_vacant(&f->pool);
+
+    pf_pool_born(&f->pool, slot, (pid_t)(1000 + slot), now);
+    return slot;
+}
+
+static void
+tell(struct fixture *f, unsigned slot, uint64_t requests)
+{
+    pf_pool_told(&f->pool, slot,
+                 &(struct pf_told){.ready = true, .requests = requests, .since = NOW});
+}
+
+/* ---- how an end is judged -------------------------------------------------------------
+ */
+
+enum before { NOTHING, ASKED, TERMED, SLOW_START, STILL_THERE, SAID_FAILED };
+
+static const struct end {
+    const char *name;
+    bool ready;
+    uint64_t requests;
+    enum before before;
+    pf_time age;
+    int status;
+    enum pf_reason reason;
+} ends[] = {
+    {"crash before ready", false, 0, NOTHING, 0, SIGSEGV, PF_REASON_BAD_START},
+    {"crash before ready, late", false, 0, NOTHING, 90 * PF_SECOND, SIGSEGV,
+     PF_REASON_BAD_START},
+    {"exit 0 before ready", false, 0, NOTHING, 0, EXIT_0, PF_REASON_BAD_START},
+    {"SIGKILL before ready", false, 0, NOTHING, 0, SIGKILL, PF_REASON_BAD_START},
+    {"crash right after ready", true, 0, NOTHING, 0, SIGSEGV, PF_REASON_BAD_START},
+    {"exit 0 right after ready", true, 0, NOTHING, 0, EXIT_0, PF_REASON_BAD_START},
+    {"SIGKILL right after ready: somebody did it", true, 0, NOTHING, 0, SIGKILL,
+     PF_REASON_KILLED},
+    {"SIGKILL with a core dump", true, 0, NOTHING, 0, SIGKILL | 0x80, PF_REASON_KILLED},
+    {"crash in the first request", true, 1, NOTHING, 0, SIGSEGV, PF_REASON_KILLED},
+    {"crash just before proof", true, 0, NOTHING, PF_SECOND - 1, SIGSEGV,
+     PF_REASON_BAD_START},
+    {"crash at proof", true, 0, NOTHING, PF_SECOND, SIGSEGV, PF_REASON_KILLED},
+    {"status 1 after proof", true, 0, NOTHING, PF_SECOND, EXIT_1, PF_REASON_FAILED},
+    {"status 0 after proof", true, 0, NOTHING, PF_SECOND, EXIT_0, PF_REASON_LEFT},
+    {"asked before ready", false, 0, ASKED, 0, EXIT_0, PF_REASON_LEFT},
+    {"asked, then crashes", false, 0, ASKED, 0, SIGSEGV, PF_REASON_KILLED},
+    {"signalled by the stop", false, 0, TERMED, 0, SIGTERM, PF_REASON_KILLED},
+    {"too slow a start", false, 0, SLOW_START, 60 * PF_SECOND, SIGTERM,
+     PF_REASON_BAD_START},
+    {"too slow a start, killed", false, 0, STILL_THERE, 60 * PF_SECOND, SIGKILL,
+     PF_REASON_BAD_START},
+    {"said that it failed, after much work", true, 100, SAID_FAILED, 60 * PF_SECOND, EXIT_1,
+     PF_REASON_BAD_START},
+    {"said that it failed, asked", true, 100, SAID_FAILED, 0, EXIT_0, PF_REASON_BAD_START},
+};
+
+static void
+prepare(struct fixture *f, unsigned slot, const struct end *e, pf_time now)
+{
+    struct pf_pool *p = &f->pool;
+
+    if (e->ready)
+        tell(f, slot, e->requests);
+    switch (e->before) {
+    case NOTHING: break;
+    case ASKED: pf_pool_asked(p, slot, PF_REASON_STOP); break;
+    case TERMED: pf_pool_signalled(p, slot, PF_STEP_TERM, PF_REASON_STOP, now); break;
+    case STILL_THERE:
+    case SLOW_START:
+        pf_pool_signalled(p, slot, PF_STEP_TERM, PF_REASON_SLOW_START, now);
+        if (e->before == STILL_THERE)
+            pf_pool_signalled(p, slot, PF_STEP_KILL, PF_REASON_STILL_THERE, now);
+        break;
+    case SAID_FAILED: pf_pool_failed(p, slot); break;
+    }
+}
+
+static void
+ends_are_judged(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PF_COUNT(ends); i++) {
+        const struct end *e = &ends[i];
+        struct fixture f;
+        unsigned slot;
+        open(&f);
+        slot = bear(&f, NOW);
+        prepare(&f, slot, e, NOW + e->age);
+        pf_pool_died(&f.pool, slot, e->status, NOW + e->age);
+        if (f.slots[slot].reason != e->reason)
+            fail_msg("%s: %s, not %s", e->name, pf_reason_text(f.slots[slot].reason),
+                     pf_reason_text(e->reason));
+        assert_int_equal(f.pool.start.streak, e->reason == PF_REASON_BAD_START);
+    }
+}
+
+/* ---- streaks ----------------------------------------------------------------------------
+ */
+
+static void
+one_batch_counts_once(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open(&f);
+    for (unsigned i = 0; i < 10; i++)
+        (void)bear(&f, NOW);
+    for (unsigned i = 0; i < 10; i++)
+        pf_pool_died(&f.pool, i, SIGSEGV, NOW);
+    assert_int_equal(f.pool.start.streak, 1);
+    assert_false(pf_backoff_cautious(&f.pool.start));
+}
+
+static void
+the_next_batch_counts_again(void **state)
+{
+    struct fixture f;
+    unsigned a;
+    unsigned b;
+
+    (void)state;
+    open(&f);
+    a = bear(&f, NOW);
+    pf_pool_died(&f.pool, a, SIGSEGV, NOW);
+    b = bear(&f, NOW); /* at the same moment: births are numbered */
+    pf_pool_died(&f.pool, b, SIGSEGV, NOW);
+    assert_int_equal(f.pool.start.streak, 2);
+    assert_true(pf_backoff_cautious(&f.pool.start));
+}
+
+static void
+fail_twice(struct fixture *f)
+{
+    for (unsigned i = 0; i < 2; i++)
+        pf_pool_died(&f->pool, bear(f, NOW), SIGSEGV, NOW);
+}
+
+static void
+old_workers_prove_nothing(void **state)
+{
+    struct fixture f;
+    unsigned old;
+
+    (void)state;
+    open(&f);
+    old = bear(&f, NOW);
+    fail_twice(&f);
+    tell(&f, old, 1000);
+    pf_pool_forgive(&f.pool, NOW + 60 * PF_SECOND);
+    assert_int_equal(f.pool.start.streak, 2);
+    assert_true(pf_pool_forgive_at(&f.pool, NOW) == PF_NEVER);
+}
+
+static void
+a_new_worker_that_serves_ends_the_streak(void **state)
+{
+    struct fixture f;
+    unsigned young;
+
+    (void)state;
+    open(&f);
+    fail_twice(&f);
+    young = bear(&f, NOW);
+    pf_pool_forgive(&f.pool, NOW);
+    assert_int_equal(f.pool.start.streak, 2);
+    tell(&f, young, 1);
+    pf_pool_forgive(&f.pool, NOW);
+    assert_int_equal(f.pool.start.streak, 0);
+}
+
+static void
+a_new_worker_that_lives_ends_the_streak(void **state)
+{
+    struct fixture f;
+    unsigned young;
+
+    (void)state;
+    open(&f);
+    fail_twice(&f);
+    young = bear(&f, NOW);
+    tell(&f, young, 0);
+    assert_true(pf_pool_forgive_at(&f.pool, NOW) == NOW + PF_SECOND);
+    pf_pool_forgive(&f.pool, NOW + PF_SECOND - 1);
+    assert_int_equal(f.pool.start.streak, 2);
+    pf_pool_forgive(&f.pool, NOW + PF_SECOND);
+    assert_int_equal(f.pool.start.streak, 0);
+}
+
+/* ---- counts
+ * ------------------------------------------------------------------------------ */
+
+static void
+counts_follow_lives(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open(&f);
+    for (unsigned i = 0; i < 4; i++)
+        (void)bear(&f, NOW);
+    tell(&f, 0, 5);
+    tell(&f, 1, 6);
+    pf_pool_asked(&f.pool, 1, PF_REASON_QUIET);
+    pf_pool_died(&f.pool, 0, EXIT_0, NOW);
+    assert_int_equal(pf_pool_alive(&f.pool), 3);
+    assert_int_equal(pf_pool_serving(&f.pool), 2);
+    assert_int_equal(pf_pool_requests(&f.pool), 11);
+    assert_int_equal(pf_pool_vacant(&f.pool), 4);
+    pf_pool_buried(&f.pool, 0);
+    assert_int_equal(pf_pool_vacant(&f.pool), 0);
+    assert_int_equal(f.pool.count[PF_LIFE_VACANT], SLOTS - 3);
+}
+
+static void
+gossip_of_the_dead_is_dropped(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open(&f);
+    pf_pool_died(&f.pool, bear(&f, NOW), SIGSEGV, NOW);
+    tell(&f, 0, 99);
+    assert_int_equal(f.slots[0].life, PF_LIFE_GONE);
+    assert_int_equal(pf_pool_requests(&f.pool), 0);
+}
+
+static void
+equal_seeds_give_equal_jitter(void **state)
+{
+    struct fixture a;
+    struct fixture b;
+
+    (void)state;
+    open(&a);
+    open(&b);
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(pf_pool_random(&a.pool), pf_pool_random(&b.pool));
+}
+
+static void
+restarts_outdate_who_lives(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open(&f);
+    (void)bear(&f, NOW);
+    pf_pool_outdate(&f.pool);
+    (void)bear(&f, NOW);
+    assert_true(f.slots[0].birth <= f.pool.outdated);
+    assert_true(f.slots[1].birth > f.pool.outdated);
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ends_are_judged),
+        cmocka_unit_test(one_batch_counts_once),
+        cmocka_unit_test(the_next_batch_counts_again),
+        cmocka_unit_test(old_workers_prove_nothing),
+        cmocka_unit_test(a_new_worker_that_serves_ends_the_streak),
+        cmocka_unit_test(a_new_worker_that_lives_ends_the_streak),
+        cmocka_unit_test(counts_follow_lives),
+        cmocka_unit_test(gossip_of_the_dead_is_dropped),
+        cmocka_unit_test(equal_seeds_give_equal_jitter),
+        cmocka_unit_test(restarts_outdate_who_lives),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
