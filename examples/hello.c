@@ -7,7 +7,8 @@ static void
 hello(struct prefork_conn *c, void *data)
 {
     (void)data;
-    (void)prefork_printf(c, "Hello, %s\r\n", prefork_peer_text(c)); /* gone: nothing to do */
+    (void)prefork_printf(c, "Hello, %s\r\n",
+                         prefork_peer_text(c)); /* gone: nothing to do */
 }
 
 static const struct prefork_app app = {.name = "hello", .process_request = hello};

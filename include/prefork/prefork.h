@@ -12,7 +12,8 @@
  *     int main(int argc, char **argv)
  *     {
  *         return prefork_main(argc, argv,
- *                             &(struct prefork_app){.name = "hello", .process_request = hello});
+ *                             &(struct prefork_app){.name = "hello", .process_request =
+ * hello});
  *     }
  *
  * How to read the contracts. Every call and every hook says in which process it runs: the
@@ -91,7 +92,8 @@ struct prefork_app {
     const char *name; /* borrowed; default: the program's base name */
     void *data;       /* borrowed; handed to every hook */
 
-    /* --- start, in the master. A refusal ends prefork_run() with PREFORK_EXIT_CONFIG. --- */
+    /* --- start, in the master. A refusal ends prefork_run() with PREFORK_EXIT_CONFIG. ---
+     */
 
     /* Before settings are parsed: prefork_set() here gives the program's own defaults,
      * which file and command line override. */
@@ -176,7 +178,8 @@ prefork_main(int argc, char **argv, const struct prefork_app *app)
     return prefork_main_sized(argc, argv, app, sizeof *app);
 }
 
-/* ---- the same in steps, in the process that becomes the master ------------------------ */
+/* ---- the same in steps, in the process that becomes the master ------------------------
+ */
 
 struct prefork *prefork_new_sized(const struct prefork_app *app, size_t size);
 
@@ -244,7 +247,8 @@ const char *prefork_listener_text(const struct prefork *p, unsigned index);
 /* Release everything; NULL is fine. Not while prefork_run() runs. */
 void prefork_free(struct prefork *p);
 
-/* ---- a connection, in the worker, between accept and close ---------------------------- */
+/* ---- a connection, in the worker, between accept and close ----------------------------
+ */
 
 /* Up to size bytes: their number, 0 at the end of the stream, or a negative errno.
  * Interruptions by signals are retried. */
@@ -288,7 +292,8 @@ const char *prefork_proto(const struct prefork_conn *c);
 /* The worker that serves c. */
 struct prefork_worker *prefork_conn_worker(struct prefork_conn *c);
 
-/* ---- a worker, in the worker ---------------------------------------------------------- */
+/* ---- a worker, in the worker ----------------------------------------------------------
+ */
 
 /* Connections this worker accepted so far, the current one included. */
 unsigned long prefork_requests(const struct prefork_worker *w);
@@ -311,14 +316,16 @@ void prefork_idle(struct prefork_worker *w);
 void prefork_set_label(struct prefork_worker *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* ---- anywhere ------------------------------------------------------------------------- */
+/* ---- anywhere -------------------------------------------------------------------------
+ */
 
 /* One line in the server's log. Never blocks, never fails: what cannot be written at once
  * is dropped and counted. */
 void prefork_log(enum prefork_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* ---- a shared object for `prefork serve` ---------------------------------------------- */
+/* ---- a shared object for `prefork serve` ----------------------------------------------
+ */
 
 struct prefork_module {
     int abi;                       /* PREFORK_ABI */

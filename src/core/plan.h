@@ -1,8 +1,9 @@
 /* The plan: what to do now, and until when to sleep.
  *
  * pf_plan_make() is the whole policy of prefork in one pure call: equal pool, policy and
- * time give an equal plan. It may be called at any time; a plan that is carried out makes
- * the next one empty. */
+ * time give an equal plan. It may be called at any time. A plan with actions changes the
+ * pool, so its deadline holds only if it has none: whoever carried it out plans again at
+ * once. */
 #ifndef PF_CORE_PLAN_H
 #define PF_CORE_PLAN_H
 

@@ -178,7 +178,7 @@ pf_master_act(struct pf_master *m, struct pf_plan *plan)
     announce_births(m, plan);
     for (unsigned i = 0; i < plan->count; i++)
         plan->actions[i].done = act(m, &plan->actions[i]);
-    m->deadline = plan->deadline;
+    m->deadline = plan->count > 0 ? m->now : plan->deadline; /* the pool is another now */
     watch_doors(m, plan->watch_doors);
     arm(m, plan);
 }
