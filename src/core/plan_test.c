@@ -127,7 +127,8 @@ static const struct plan_case {
     {"full", "bbbbbbbbbb", 4, 0, 0, PF_STOP_NONE, ""},
     {"over max after TTOU: the longest idle first", "bbiibbbbbbbb", 0, 0, 0, PF_STOP_NONE,
      "ask2 ask3"},
-    {"over max, nobody idle: busy ones", "bbbbbbbbbbbs", 0, 0, 0, PF_STOP_NONE, "ask0 ask1"},
+    {"over max, nobody idle: busy ones", "bbbbbbbbbbbs", 0, 0, 0, PF_STOP_NONE,
+     "ask0 ask1"},
     {"served their share: two at a time", "wWwib", 0, 0, 0, PF_STOP_NONE, "ask0 ask1"},
     {"one who starts takes room", "wWwisb", 0, 0, 0, PF_STOP_NONE, "ask0"},
     {"outdated", "iib", 0, 0, 2, PF_STOP_NONE, "ask0 ask1"},
@@ -160,18 +161,21 @@ plans(void **state)
 }
 
 static void
-a_signalled_worker_is_met_again_at_once(void **state)
+a_signalled_worker_has_a_deadline(void **state)
 {
     static struct fixture f;
 
     (void)state;
     draw(&f, "lii", &base);
     make(&f);
+    pf_pool_signalled(&f.pool, 0, PF_STEP_TERM, f.plan.actions[0].reason, NOW);
+    make(&f);
+    assert_string_equal(words(&f.plan), "+");
     assert_true(f.plan.deadline <= NOW + base.kill_timeout);
 }
 
 static void
-who_is_asked_is_replaced_at_once(void **state)
+who_is_asked_is_replaced(void **state)
 {
     static struct fixture f;
 
@@ -179,7 +183,10 @@ who_is_asked_is_replaced_at_once(void **state)
     draw(&f, "iib", &base);
     f.pool.outdated = 2;
     make(&f);
-    assert_true(f.plan.deadline <= NOW);
+    for (unsigned i = 0; i < f.plan.count; i++)
+        pf_pool_asked(&f.pool, f.plan.actions[i].slot, f.plan.actions[i].reason);
+    make(&f);
+    assert_string_equal(words(&f.plan), "+ +");
 }
 
 static void
@@ -218,8 +225,8 @@ after_bad_starts_one_at_a_time(void **state)
 
     (void)state;
     draw(&f, "", &base);
-    f.pool.start = (struct pf_backoff){.forgiven = 1, .streak = 2, .first = S,
-                                       .longest = S, .next_at = NOW + S};
+    f.pool.start = (struct pf_backoff){
+        .forgiven = 1, .streak = 2, .first = S, .longest = S, .next_at = NOW + S};
     make(&f);
     assert_string_equal(words(&f.plan), "");
     assert_true(f.plan.deadline == NOW + S);
@@ -307,8 +314,8 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans),
-        cmocka_unit_test(a_signalled_worker_is_met_again_at_once),
-        cmocka_unit_test(who_is_asked_is_replaced_at_once),
+        cmocka_unit_test(a_signalled_worker_has_a_deadline),
+        cmocka_unit_test(who_is_asked_is_replaced),
         cmocka_unit_test(births_come_in_portions),
         cmocka_unit_test(a_full_plan_goes_on_in_the_next_turn),
         cmocka_unit_test(after_bad_starts_one_at_a_time),

@@ -23,17 +23,19 @@ static const struct room {
     unsigned surplus;   /* asked for another reason */
     unsigned bad_starts;
     unsigned refused;
+    unsigned births; /* planned */
     unsigned room;
 } rooms[] = {
-    {"nobody under way", 0, 0, 0, 0, 0, 3},
-    {"one leaves", 0, 1, 0, 0, 0, 2},
-    {"one leaves, one starts", 1, 1, 0, 0, 0, 1},
-    {"as many as may", 0, 3, 0, 0, 0, 0},
-    {"more than may", 4, 2, 0, 0, 0, 0},
-    {"leaving for another reason", 0, 0, 4, 0, 0, 3},
-    {"one bad start", 0, 0, 0, 1, 0, 3},
-    {"births fail", 0, 0, 0, 2, 0, 0},
-    {"fork is refused", 0, 0, 0, 0, 1, 0},
+    {"nobody under way", 0, 0, 0, 0, 0, 0, 3},
+    {"one leaves", 0, 1, 0, 0, 0, 0, 2},
+    {"one leaves, one starts", 1, 1, 0, 0, 0, 0, 1},
+    {"as many as may", 0, 3, 0, 0, 0, 0, 0},
+    {"more than may", 4, 2, 0, 0, 0, 0, 0},
+    {"leaving for another reason", 0, 0, 4, 0, 0, 0, 3},
+    {"one bad start", 0, 0, 0, 1, 0, 0, 3},
+    {"births fail", 0, 0, 0, 2, 0, 0, 0},
+    {"one is to be born", 0, 1, 0, 0, 0, 1, 1},
+    {"fork is refused", 0, 0, 0, 0, 1, 0, 0},
 };
 
 static void
@@ -54,8 +56,8 @@ room_is_shared(void **state)
                                                          : PF_REASON_QUIET);
         pool.start.streak = r->bad_starts;
         pool.fork.streak = r->refused;
-        if (pf_recycle_room(&pool, &policy) != r->room)
-            fail_msg("%s: %u", r->name, pf_recycle_room(&pool, &policy));
+        if (pf_recycle_room(&pool, &policy, r->births) != r->room)
+            fail_msg("%s: %u", r->name, pf_recycle_room(&pool, &policy, r->births));
     }
 }
 
@@ -66,14 +68,18 @@ static const struct {
 } who[] = {
     {"idle", {.life = PF_LIFE_IDLE, .birth = 11}, PF_REASON_NONE},
     {"has served its share",
-     {.life = PF_LIFE_IDLE, .birth = 11, .told.wants_leave = true}, PF_REASON_MAX_REQUESTS},
-    {"busy with its last", {.life = PF_LIFE_BUSY, .birth = 11, .told.wants_leave = true},
+     {.life = PF_LIFE_IDLE, .birth = 11, .told.wants_leave = true},
+     PF_REASON_MAX_REQUESTS},
+    {"busy with its last",
+     {.life = PF_LIFE_BUSY, .birth = 11, .told.wants_leave = true},
      PF_REASON_MAX_REQUESTS},
     {"outdated", {.life = PF_LIFE_BUSY, .birth = 10}, PF_REASON_OUTDATED},
-    {"both", {.life = PF_LIFE_IDLE, .birth = 10, .told.wants_leave = true},
+    {"both",
+     {.life = PF_LIFE_IDLE, .birth = 10, .told.wants_leave = true},
      PF_REASON_MAX_REQUESTS},
     {"outdated, starting", {.life = PF_LIFE_STARTING, .birth = 10}, PF_REASON_NONE},
-    {"leaves already", {.life = PF_LIFE_DRAINING, .birth = 10, .told.wants_leave = true},
+    {"leaves already",
+     {.life = PF_LIFE_DRAINING, .birth = 10, .told.wants_leave = true},
      PF_REASON_NONE},
     {"signalled", {.life = PF_LIFE_STOPPING, .birth = 10}, PF_REASON_NONE},
     {"gone", {.life = PF_LIFE_GONE, .birth = 10}, PF_REASON_NONE},

@@ -157,16 +157,13 @@ pf_size_watch(struct pf_pool *pool, const struct pf_policy *policy, pf_time now)
 pf_time
 pf_size_watch_at(const struct pf_pool *pool, const struct pf_policy *policy)
 {
-    unsigned idle = pool->count[PF_LIFE_IDLE];
-    pf_time at = PF_NEVER;
+    pf_time at =
+        pf_time_earlier(pf_time_after(pool->waiting.started, policy->check_for_waiting),
+                        pf_time_after(pool->quiet.started, policy->spare_timeout));
     pf_time ripe = pf_time_after(pool->last_birth, policy->min_child_ttl);
 
     if (policy->sizing == PF_SIZING_STATIC || above_floor(pool, policy) == 0)
         return PF_NEVER;
-    if (idle > policy->max_spare_servers)
-        at = pf_time_after(pool->waiting.started, policy->check_for_waiting);
-    if (idle > spare_target(pool, policy) || policy->sizing == PF_SIZING_ONDEMAND)
-        at = pf_time_earlier(at, pf_time_after(pool->quiet.started, policy->spare_timeout));
     return at < ripe ? ripe : at;
 }
 

@@ -66,7 +66,8 @@ fill(struct fixture *f, unsigned starting, unsigned idle, unsigned busy, unsigne
     add(f, draining, PF_LIFE_DRAINING);
 }
 
-/* ---- births ----------------------------------------------------------------------------- */
+/* ---- births -----------------------------------------------------------------------------
+ */
 
 static const struct birth {
     const char *name;
@@ -87,7 +88,8 @@ static const struct birth {
     {"a queue", &dynamic, 0, 0, 10, 0, 20, UINT_MAX, 22, PF_REASON_QUEUE},
     {"a queue some will take", &dynamic, 10, 0, 10, 0, 20, UINT_MAX, 12, PF_REASON_QUEUE},
     {"a long queue", &dynamic, 0, 0, 10, 0, 4000, UINT_MAX, 40, PF_REASON_QUEUE},
-    {"a long queue, some leave", &dynamic, 0, 0, 10, 5, 4000, UINT_MAX, 35, PF_REASON_QUEUE},
+    {"a long queue, some leave", &dynamic, 0, 0, 10, 5, 4000, UINT_MAX, 35,
+     PF_REASON_QUEUE},
     {"full", &dynamic, 0, 0, 50, 0, 4000, UINT_MAX, 0, PF_REASON_NONE},
     {"a dip that is over", &dynamic, 0, 3, 10, 0, 0, 1, 1, PF_REASON_SPARE},
     {"a dip that is over, one starts", &dynamic, 1, 3, 10, 0, 0, 0, 0, PF_REASON_NONE},
@@ -118,23 +120,8 @@ births_are_due(void **state)
     }
 }
 
-static void
-slots_of_the_dead_can_be_used(void **state)
-{
-    enum pf_reason reason;
-    struct pf_slot slots[5];
-    struct pf_pool pool;
-
-    (void)state;
-    pf_pool_init(&pool, slots, PF_COUNT(slots), 1, NOW);
-    for (unsigned i = 0; i < PF_COUNT(slots); i++) {
-        pf_pool_born(&pool, i, 1000, NOW);
-        pf_pool_died(&pool, i, 0, NOW);
-    }
-    assert_int_equal(pf_size_births(&pool, &dynamic, &reason), 5);
-}
-
-/* ---- shrinking ----------------------------------------------------------------------------- */
+/* ---- shrinking
+ * ----------------------------------------------------------------------------- */
 
 static const struct window {
     const char *name;
@@ -223,7 +210,8 @@ the_next_window_is_waited_for(void **state)
     assert_true(pf_size_watch_at(&f.pool, &fixed) == PF_NEVER);
 }
 
-/* ---- bounds ------------------------------------------------------------------------------------ */
+/* ---- bounds
+ * ------------------------------------------------------------------------------------ */
 
 static void
 who_should_wake_the_master(void **state)
@@ -283,7 +271,6 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(births_are_due),
-        cmocka_unit_test(slots_of_the_dead_can_be_used),
         cmocka_unit_test(what_was_never_needed_can_go),
         cmocka_unit_test(nobody_goes_soon_after_a_birth),
         cmocka_unit_test(on_demand_without_spares_does_not_swing),

@@ -53,6 +53,9 @@ open_ears(struct pf_master *m)
     m->wake = pf_wake_open();
     if (m->wake < 0)
         return m->wake;
+    m->pass = pf_wake_open();
+    if (m->pass < 0)
+        return m->pass;
     r = pf_wait_add(&m->wait, m->signals, pf_tag(PF_TAG_SIGNAL, 0));
     return r < 0 ? r : pf_wait_add(&m->wait, m->wake, pf_tag(PF_TAG_WAKE, 0));
 }
@@ -70,6 +73,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         .wait.fd = -1,
         .signals = -1,
         .wake = -1,
+        .pass = -1,
     };
     pf_fd_limit_raise();
     r = allocate(m, capacity);
@@ -162,6 +166,7 @@ pf_master_close(struct pf_master *m)
     pf_signal_close(&m->signals);
     pf_signal_forget();
     pf_fd_close(&m->wake);
+    pf_fd_close(&m->pass);
     pf_wait_close(&m->wait);
     pf_board_close(&m->board);
     free(m->children);

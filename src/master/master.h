@@ -49,6 +49,7 @@ struct pf_master {
     struct pf_wait wait;
     int signals;          /* signalfd */
     int wake;             /* the bell that workers ring */
+    int pass;             /* the bell that wakes one waiting worker */
     pf_time now;          /* of this turn */
     pf_time deadline;     /* of the last plan */
     bool watches_doors;   /* the listeners are in the wait */

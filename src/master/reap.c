@@ -11,6 +11,7 @@
 #include "master/master.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/wake.h"
 
 #include <signal.h>
 
@@ -33,6 +34,7 @@ pf_master_reap(struct pf_master *m, unsigned slot)
     pf_master_read_slot(m, slot); /* how far it came decides how its end is judged */
     pf_board_forget(&m->board, slot);
     pf_pool_died(&m->pool, slot, status, m->now);
+    pf_wake_ring(m->pass); /* it may have been woken for a connection and died first */
 }
 
 static bool

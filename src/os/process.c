@@ -227,22 +227,45 @@ spawn(const char *path, char *const argv[], char *const envp[], int fd, pid_t *r
     return -errnum;
 }
 
+static void
+hold_back_ends(sigset_t *ret_before)
+{
+    sigset_t ends;
+
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    (void)sigaddset(&ends, SIGQUIT);
+    (void)sigprocmask(SIG_BLOCK, &ends, ret_before);
+}
+
+static int
+wait_for(pid_t pid, int *ret_wait_status)
+{
+    while (waitpid(pid, ret_wait_status, 0) < 0) {
+        if (errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
 int
 pf_process_run(const char *path, char *const argv[], char *const envp[], int fd,
                int *ret_wait_status)
 {
     pid_t pid = 0;
+    sigset_t before;
     int status;
-    int r = spawn(path, argv, envp, fd, &pid);
+    int r;
 
-    if (r < 0)
-        return r;
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    *ret_wait_status = status;
-    return 0;
+    hold_back_ends(&before);
+    r = spawn(path, argv, envp, fd, &pid);
+    if (r == 0)
+        r = wait_for(pid, &status);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (r == 0)
+        *ret_wait_status = status;
+    return r;
 }
 
 static int

@@ -43,7 +43,9 @@ unsigned pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pi
 
 /* Start a program and wait for its end: path with argv and environment, descriptors 0 and
  * 1 being fd. Signals that were ignored or blocked here are default and open there. The
- * program stays in this process's group.
+ * program stays in this process's group, and signals that end this process are held back
+ * until the program has ended: whoever sends them to the group means both, and must find
+ * both there if he has to send SIGKILL.
  * 0 and the wait status, or the negative errno of what refused to start it. */
 PF_MUST_USE int pf_process_run(const char *path, char *const argv[], char *const envp[],
                                int fd, int *ret_wait_status);

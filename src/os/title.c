@@ -16,6 +16,7 @@
 #define STATE_BYTES 4
 
 static char *title;      /* where argv[0] was */
+static char *title_end;  /* one past the last of the arguments that were there */
 static char *state_word; /* in the title, or NULL */
 
 __attribute__((constructor)) static void
@@ -23,7 +24,22 @@ prepare(int argc, char **argv, char **envp)
 {
     if (argc > 0 && argv[0]) {
         title = argv[0];
+        title_end = argv[argc - 1] + strlen(argv[argc - 1]) + 1;
         setproctitle_init(argc, argv, envp);
+    }
+}
+
+/* libbsd leaves what was behind a title that is shorter than the arguments. A byte that is
+ * not zero at their very end makes the kernel show the first string alone (proc(5),
+ * /proc/pid/cmdline). */
+static void
+clear_rest(void)
+{
+    char *end = title ? title + strlen(title) : NULL;
+
+    if (end && end + 1 < title_end) {
+        memset(end, '\0', (size_t)(title_end - end));
+        title_end[-1] = '.';
     }
 }
 
@@ -32,6 +48,7 @@ pf_title_set(const char *name, const char *text)
 {
     state_word = NULL;
     setproctitle("-%s: %s", name, text);
+    clear_rest();
     (void)prctl(PR_SET_NAME, name);
 }
 

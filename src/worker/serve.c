@@ -9,13 +9,21 @@
  * needed; `fair` moves itself to the end by leaving and entering the queue after each
  * accept (two system calls), so that all take turns.
  *
- * A worker out of descriptors or memory leaves a listener out of its wait for a moment
+ * Being woken is a duty: the kernel woke nobody else for that connection. A worker that
+ * will not take it (it is asked to leave, its can_read_hook declines, it is out of
+ * descriptors) passes the duty on by ringing a bell that wakes another waiting worker, who
+ * then tries all listeners. The master rings it for a worker that died. Of several ready
+ * listeners the first is the one this worker was woken for: the list is in order of
+ * arrival, and was empty while the worker slept.
+ *
+ * A worker out of descriptors or memory leaves its listeners out of its wait for a moment
  * instead of spinning or sleeping: its channel is still heard. */
 #include "link/channel.h"
 #include "log/log.h"
 #include "net/accept.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/wake.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
 
@@ -26,6 +34,7 @@
 #include <unistd.h>
 
 #define CHANNEL_TAG UINT64_MAX /* listeners are tagged with their index */
+#define PASS_TAG    (UINT64_MAX - 1)
 #define PAUSE       (100 * PF_MILLISECOND)
 #define SKIP        (10 * PF_MILLISECOND)
 
@@ -49,6 +58,21 @@ watch(struct prefork_worker *w, unsigned index)
 }
 
 static void
+watch_pass(struct prefork_worker *w)
+{
+    int r = pf_wait_add_exclusive(&w->wait, w->heritage.pass_fd, PASS_TAG);
+
+    if (r < 0 && r != -EEXIST)
+        pf_worker_fail(w, PF_WORKER_EXIT_SETUP, -r);
+}
+
+static void
+pass_on(struct prefork_worker *w)
+{
+    pf_wake_ring(w->heritage.pass_fd);
+}
+
+static void
 open_wait(struct prefork_worker *w)
 {
     int r = pf_wait_open(&w->wait);
@@ -59,13 +83,16 @@ open_wait(struct prefork_worker *w)
         pf_worker_fail(w, PF_WORKER_EXIT_SETUP, -r);
     for (unsigned i = 0; i < w->heritage.listeners->count; i++)
         watch(w, i);
+    watch_pass(w);
 }
 
-/* Leave a listener out of the wait until this span is over. */
+/* Leave a listener out of the wait until this span is over. Nor is the bell heard
+ * meanwhile: it might be for this listener. */
 static void
 pause_listener(struct prefork_worker *w, unsigned index, pf_time span)
 {
     pf_wait_remove(&w->wait, listener(w, index)->fd);
+    pf_wait_remove(&w->wait, w->heritage.pass_fd);
     if (w->resume_at[index] == 0)
         w->paused++;
     w->resume_at[index] = pf_time_after(pf_clock_now(), span);
@@ -92,6 +119,8 @@ resume_listeners(struct prefork_worker *w)
         w->paused--;
         watch(w, i);
     }
+    if (w->paused == 0)
+        watch_pass(w);
     return next;
 }
 
@@ -208,45 +237,81 @@ is_wanted(struct prefork_worker *w, unsigned index)
     return !app->can_read_hook(w, listener(w, index)->fd, app->data);
 }
 
-/* One connection from this listener, if there is one. */
 static void
-take(struct prefork_worker *w, unsigned index)
+be_out_of(struct prefork_worker *w, unsigned index, int errnum)
+{
+    pf_log(PREFORK_LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms",
+           listener(w, index)->address, strerror(errnum), (int)(PAUSE / PF_MILLISECOND));
+    pause_listener(w, index, PAUSE);
+    pass_on(w);
+}
+
+/* One connection from this listener, if there is one: true if it was served. shared: there
+ * may be more where it came from, of which nobody was told. */
+static bool
+take(struct prefork_worker *w, unsigned index, bool shared)
 {
     struct prefork_conn *c = &w->conn;
     int errnum = 0;
     int fd;
 
+    if (w->resume_at[index] != 0)
+        return false;
     if (!is_wanted(w, index)) {
         pause_listener(w, index, SKIP);
-        return;
+        pass_on(w);
+        return false;
     }
     switch (pf_accept(listener(w, index)->fd, &fd, &c->peer.address, &c->peer.address_bytes,
                       &errnum)) {
-    case 0:
-        serve_connection(w, fd, listener(w, index));
-        if (w->heritage.recipe->accept_order == PF_ACCEPT_FAIR)
-            requeue(w, index);
-        count_request(w);
-        break;
-    case PF_ACCEPT_E_PAUSE:
-        pf_log(PREFORK_LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms",
-               listener(w, index)->address, strerror(errnum),
-               (int)(PAUSE / PF_MILLISECOND));
-        pause_listener(w, index, PAUSE);
-        break;
-    case PF_ACCEPT_E_CLOSED: pause_listener(w, index, PF_NEVER); break;
-    default: break;
+    case 0: break;
+    case PF_ACCEPT_E_PAUSE: be_out_of(w, index, errnum); return false;
+    case PF_ACCEPT_E_CLOSED: pause_listener(w, index, PF_NEVER); return false;
+    default: return false;
+    }
+    if (shared)
+        pass_on(w);
+    serve_connection(w, fd, listener(w, index));
+    if (w->heritage.recipe->accept_order == PF_ACCEPT_FAIR)
+        requeue(w, index);
+    count_request(w);
+    return true;
+}
+
+/* The bell rang: somebody could not do his duty. */
+static void
+take_any(struct prefork_worker *w)
+{
+    pf_wake_hush(w->heritage.pass_fd);
+    for (unsigned i = 0; i < w->heritage.listeners->count; i++) {
+        if (take(w, i, true))
+            return;
     }
 }
 
 static bool
-has_channel(const struct pf_wait_event *events, unsigned count)
+has(const struct pf_wait_event *events, unsigned count, uint64_t tag)
 {
     for (unsigned i = 0; i < count; i++) {
-        if (events[i].tag == CHANNEL_TAG)
+        if (events[i].tag == tag)
             return true;
     }
     return false;
+}
+
+/* What woke this worker first is its duty; the bell, if it rang too, stays for others. */
+static void
+do_duty(struct prefork_worker *w, const struct pf_wait_event *events, unsigned count)
+{
+    bool bell = has(events, count, PASS_TAG);
+
+    for (unsigned i = 0; i < count; i++) {
+        if (events[i].tag != CHANNEL_TAG && events[i].tag != PASS_TAG &&
+            take(w, (unsigned)events[i].tag, bell))
+            return;
+    }
+    if (bell)
+        take_any(w);
 }
 
 void
@@ -258,9 +323,11 @@ pf_worker_serve(struct prefork_worker *w)
     pf_worker_say_idle(w);
     for (;;) {
         unsigned count = pf_wait_sleep(&w->wait, resume_listeners(w), events, EVENTS_MAX);
-        if (has_channel(events, count) && pf_worker_is_asked(w))
+        if (has(events, count, CHANNEL_TAG) && pf_worker_is_asked(w)) {
+            if (count > 1)
+                pass_on(w);
             return;
-        if (count > 0 && events[0].tag != CHANNEL_TAG)
-            take(w, (unsigned)events[0].tag);
+        }
+        do_duty(w, events, count);
     }
 }

@@ -1,0 +1,181 @@
+/* The channel: what gets through, what is dropped, and how an end is noticed. */
+
+/* cmocka.h needs the others before it. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include "base/attr.h"
+#include "link/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct ends {
+    int master;
+    int worker;
+};
+
+static void
+open_both(struct ends *e)
+{
+    assert_int_equal(pf_channel_open(&e->master, &e->worker), 0);
+}
+
+static void
+shut_both(struct ends *e)
+{
+    (void)close(e->master);
+    (void)close(e->worker);
+}
+
+static void
+messages_arrive_in_order(void **state)
+{
+    struct pf_message message;
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    assert_int_equal(pf_channel_receive(e.worker, &message), -EAGAIN);
+    assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), 0);
+    assert_int_equal(pf_channel_send(e.worker, PF_MESSAGE_EXEC_FAILED, ENOENT), 0);
+    assert_int_equal(pf_channel_send(e.worker, PF_MESSAGE_INIT_FAILED, -3), 0);
+    assert_int_equal(pf_channel_receive(e.worker, &message), 0);
+    assert_int_equal(message.kind, PF_MESSAGE_LEAVE);
+    assert_int_equal(pf_channel_receive(e.master, &message), 0);
+    assert_int_equal(message.kind, PF_MESSAGE_EXEC_FAILED);
+    assert_int_equal(message.errnum, ENOENT);
+    assert_int_equal(pf_channel_receive(e.master, &message), 0);
+    assert_int_equal(message.errnum, -3);
+    shut_both(&e);
+}
+
+static void
+both_ends_are_closed_by_exec_and_never_block(void **state)
+{
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    assert_true(fcntl(e.master, F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(e.worker, F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(e.master, F_GETFL) & O_NONBLOCK);
+    assert_true(fcntl(e.worker, F_GETFL) & O_NONBLOCK);
+    shut_both(&e);
+}
+
+static const struct {
+    const char *name;
+    uint32_t words[4];
+    size_t bytes;
+} nonsense[] = {
+    {"too short", {PF_MESSAGE_LEAVE}, 4},
+    {"one byte", {PF_MESSAGE_LEAVE}, 1},
+    {"too long", {PF_MESSAGE_LEAVE, 0, 0}, 12},
+    {"one byte too long", {PF_MESSAGE_LEAVE, 0, 0}, 9},
+    {"kind 0", {0, 0}, 8},
+    {"a kind there is not", {PF_MESSAGE_INIT_FAILED + 1, 0}, 8},
+    {"the largest kind", {UINT32_MAX, 0}, 8},
+};
+
+static void
+nonsense_is_dropped(void **state)
+{
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    for (size_t i = 0; i < PF_COUNT(nonsense); i++) {
+        struct pf_message message = {.kind = 99};
+        assert_int_equal(send(e.worker, nonsense[i].words, nonsense[i].bytes, 0),
+                         nonsense[i].bytes);
+        assert_int_equal(pf_channel_send(e.worker, PF_MESSAGE_LEAVE, 0), 0);
+        if (pf_channel_receive(e.master, &message) != -EBADMSG || message.kind != 99)
+            fail_msg("%s", nonsense[i].name);
+        assert_int_equal(pf_channel_receive(e.master, &message), 0);
+        assert_int_equal(message.kind, PF_MESSAGE_LEAVE);
+    }
+    shut_both(&e);
+}
+
+/* An empty record reads as the end: the worker that sends it cuts itself off. */
+static void
+an_empty_record_is_the_end(void **state)
+{
+    struct pf_message message;
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    assert_int_equal(send(e.worker, "", 0, 0), 0);
+    assert_int_equal(pf_channel_receive(e.master, &message), -EPIPE);
+    shut_both(&e);
+}
+
+static void
+the_end_is_noticed_after_the_last_words(void **state)
+{
+    struct pf_message message;
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    assert_int_equal(pf_channel_send(e.worker, PF_MESSAGE_INIT_FAILED, 1), 0);
+    (void)close(e.worker);
+    assert_int_equal(pf_channel_receive(e.master, &message), 0);
+    assert_int_equal(pf_channel_receive(e.master, &message), -EPIPE);
+    assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), -EPIPE);
+    (void)close(e.master);
+}
+
+static void
+an_end_with_unread_words_is_an_end(void **state)
+{
+    struct pf_message message;
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), 0);
+    (void)close(e.worker); /* unread: the other side gets ECONNRESET */
+    assert_int_equal(pf_channel_receive(e.master, &message), -EPIPE);
+    (void)close(e.master);
+}
+
+static void
+who_does_not_read_blocks_nobody(void **state)
+{
+    struct ends e;
+    int r = 0;
+
+    (void)state;
+    open_both(&e);
+    for (unsigned i = 0; i < 100000 && r == 0; i++)
+        r = pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0);
+    assert_int_equal(r, -EAGAIN);
+    shut_both(&e);
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_arrive_in_order),
+        cmocka_unit_test(both_ends_are_closed_by_exec_and_never_block),
+        cmocka_unit_test(nonsense_is_dropped),
+        cmocka_unit_test(an_empty_record_is_the_end),
+        cmocka_unit_test(the_end_is_noticed_after_the_last_words),
+        cmocka_unit_test(an_end_with_unread_words_is_an_end),
+        cmocka_unit_test(who_does_not_read_blocks_nobody),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,214 @@
+/* Processes: born, signalled with what they started, reaped once, programs run. */
+
+/* cmocka.h needs the others before it. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include "base/attr.h"
+#include "os/process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static void
+await_end(const struct pf_process *p)
+{
+    struct pollfd fd = {.fd = p->pidfd, .events = POLLIN};
+
+    assert_int_equal(poll(&fd, 1, 30000), 1);
+}
+
+static int
+reap(struct pf_process *p)
+{
+    int status = -1;
+
+    await_end(p);
+    assert_int_equal(pf_process_reap(p, &status), 0);
+    assert_int_equal(p->pidfd, -1);
+    return status;
+}
+
+static void
+a_child_is_reaped_once_it_ended(void **state)
+{
+    struct pf_process p;
+    int gate[2];
+    int status;
+    int r;
+
+    (void)state;
+    assert_int_equal(pipe(gate), 0);
+    r = pf_process_fork(&p);
+    if (r == 0) {
+        char byte;
+        (void)close(gate[1]);
+        _exit(read(gate[0], &byte, 1) == 0 ? 7 : 1);
+    }
+    assert_int_equal(r, 1);
+    assert_int_equal(pf_process_reap(&p, &status), -EAGAIN);
+    (void)close(gate[0]);
+    (void)close(gate[1]);
+    status = reap(&p);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+static void
+whom_somebody_else_reaped_is_ended(void **state)
+{
+    struct pf_process p;
+    int status = -1;
+    int r = pf_process_fork(&p);
+
+    (void)state;
+    if (r == 0)
+        _exit(3);
+    assert_int_equal(waitpid(p.pid, NULL, 0), p.pid);
+    assert_int_equal(pf_process_reap(&p, &status), 0);
+    assert_int_equal(status, 0);
+}
+
+/* A child that leads its group and has a child of its own; both hold the pipe's writing
+ * end, so its end of file says that both are gone. */
+static struct pf_process
+start_family(int *ret_gone)
+{
+    struct pf_process p;
+    int gone[2];
+    char byte;
+
+    assert_int_equal(pipe(gone), 0);
+    if (pf_process_fork(&p) == 0) {
+        pf_process_lead_group();
+        if (fork() == 0)
+            (void)!write(gone[1], "x", 1);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(gone[1]);
+    assert_int_equal(read(gone[0], &byte, 1), 1);
+    *ret_gone = gone[0];
+    return p;
+}
+
+static void
+a_signal_reaches_the_whole_group(void **state)
+{
+    int gone;
+    struct pf_process p = start_family(&gone);
+    char byte;
+    int status;
+
+    (void)state;
+    pf_process_signal(&p, SIGKILL);
+    status = reap(&p);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(read(gone, &byte, 1), 0);
+    (void)close(gone);
+}
+
+static void
+a_signal_reaches_who_leads_no_group(void **state)
+{
+    struct pf_process p;
+    int status;
+
+    (void)state;
+    if (pf_process_fork(&p) == 0) {
+        for (;;)
+            (void)pause();
+    }
+    pf_process_signal(&p, SIGKILL);
+    status = reap(&p);
+    assert_true(WIFSIGNALED(status));
+    pf_process_signal(&p, SIGKILL); /* nobody there: fine */
+}
+
+static const struct {
+    const char *name;
+    const char *path;
+    const char *script;
+    int r;
+    int status;
+} programs[] = {
+    {"status 0", "/bin/sh", "exit 0", 0, 0},
+    {"status 5", "/bin/sh", "exit 5", 0, 5 << 8},
+    {"killed", "/bin/sh", "kill -9 $$", 0, SIGKILL},
+    {"SIGPIPE is its own", "/bin/sh", "kill -PIPE $$", 0, SIGPIPE},
+    {"not there", "/nonexistent/program", "", -ENOENT, 0},
+    {"not executable", "/etc/passwd", "", -EACCES, 0},
+};
+
+static void
+programs_are_run(void **state)
+{
+    (void)state;
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < PF_COUNT(programs); i++) {
+        char script[64];
+        char shell[] = "sh";
+        char flag[] = "-c";
+        char *argv[] = {shell, flag, script, NULL};
+        int status = 0;
+        int r;
+        (void)strcpy(script, programs[i].script);
+        r = pf_process_run(programs[i].path, argv, environ, STDERR_FILENO, &status);
+        if (r != programs[i].r || status != programs[i].status)
+            fail_msg("%s: %d, status %d", programs[i].name, r, status);
+    }
+    (void)signal(SIGPIPE, SIG_DFL);
+}
+
+static const struct {
+    const char *name;
+    int r;
+} found[] = {
+    {"sh", 0},
+    {"/bin/sh", 0},
+    {"no-such-program-anywhere", -ENOENT},
+    {"/nonexistent/sh", -ENOENT},
+    {"/etc/passwd", -EACCES},
+    {"/bin", -EISDIR},
+    {"", -ENOENT},
+};
+
+static void
+programs_are_found(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PF_COUNT(found); i++) {
+        char *path = NULL;
+        int r = pf_process_find_program(found[i].name, &path);
+        bool given = path != NULL;
+        free(path);
+        if ((r == 0) != given || (found[i].name[0] && r != found[i].r))
+            fail_msg("\"%s\": %d", found[i].name, r);
+    }
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_child_is_reaped_once_it_ended),
+        cmocka_unit_test(whom_somebody_else_reaped_is_ended),
+        cmocka_unit_test(a_signal_reaches_the_whole_group),
+        cmocka_unit_test(a_signal_reaches_who_leads_no_group),
+        cmocka_unit_test(programs_are_run),
+        cmocka_unit_test(programs_are_found),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

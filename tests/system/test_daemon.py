@@ -1,0 +1,465 @@
+"""Going to the background, the pid file, the log file, and giving up root.
+
+A start script relies on the exit status of what it started, so most tests here look at the
+starter: it returns when a worker is ready, or with the sentence why there will be none. The
+daemon itself is adopted by the test, which finds it by the pid that it logs.
+"""
+
+import fcntl
+import grp
+import os
+import pwd
+import re
+import socket
+import stat
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import pytest
+
+from support import (EXAMPLES, Log, connect, descendants, flags, is_alive, is_refused, proc_fds,
+                     proc_status, reap, title_of, wait_until)
+
+ONE = {"sizing": "static", "max_servers": 1}
+UNAVAILABLE, SYSTEM, CONFIG = 69, 71, 78
+NOBODY = 65534
+
+
+def daemon(server, what="echo", **settings):
+    """A daemon with a log file and a pid file in the test's directory."""
+    if not {"background", "daemonize", "setsid"} & set(settings):
+        settings["background"] = 1
+    settings.setdefault("log_file", server.directory / "log")
+    settings.setdefault("pid_file", server.directory / "pid")
+    return server.start(what, **{**ONE, **settings})
+
+
+def failed_start(server, program, **settings):
+    """A starter that gives up: (exit status, lines on standard error); nothing may be left."""
+    before = descendants()
+    env = settings.pop("env", None)
+    done = server.command(program, *flags({"port": "127.0.0.1:0", **ONE, **settings}), env=env)
+
+    def nobody_left():
+        for pid in os.listdir("/proc"):
+            if pid.isdigit() and int(pid) not in before:
+                reap(int(pid))
+        return not descendants() - before
+    wait_until(nobody_left, "the end of the daemon")
+    return done.returncode, done.stderr.splitlines()
+
+
+# ---- the starter ---------------------------------------------------------------------------
+
+
+def test_the_starter_returns_when_the_server_answers(server):
+    """At once after status 0 a client is served: no sleep belongs into a start script."""
+    s = daemon(server)
+    assert s.starter_status == 0
+    assert s.process.pid != s.pid
+    assert s.ask(b"hello\n") == b"hello\n"
+    assert s.stop() == 0
+
+
+def test_the_starter_waits_for_the_first_worker(server, tmp_path):
+    """While child_init_hook runs, the starter is there; when it is done, it returns."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    s = server.start(server.program("slow"), **ONE, background=1, log_file=tmp_path / "log",
+                     env={"SLOW_INIT": fifo}, wait=None)
+    Log(tmp_path / "log").wait(r"init begins", alive=lambda: True)
+    assert s.process.poll() is None
+    fifo.write_text("go")
+    assert s.process.wait(15) == 0
+    s.starter_status = 0
+    s.pid = int(Log(tmp_path / "log").find(r"\[(\d+)\] notice: ready")[0].group(1))
+    assert s.stop() == 0
+
+
+def test_a_port_in_use_is_told_by_the_starter(server, tmp_path):
+    """The sentence on its standard error and in the log; nothing left behind."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, lines = failed_start(server, EXAMPLES / "echo", port=f"127.0.0.1:{port}",
+                                     background=1, log_file=tmp_path / "log", log_level=1,
+                                     pid_file=tmp_path / "pid")
+    assert status == SYSTEM
+    assert len(lines) == 1 and f"port {port} on 127.0.0.1: in use" in lines[0]
+    assert re.search(rf"error: .*port {port} on 127.0.0.1: in use", (tmp_path / "log").read_text())
+    assert not (tmp_path / "pid").exists()
+
+
+@pytest.mark.parametrize("crash", ["init", "birth", "exit"])
+def test_workers_that_all_fail_are_told_by_the_starter(server, tmp_path, crash):
+    """Status 69; the daemon gives up, its pid file and socket are gone."""
+    status, lines = failed_start(server, server.program("crash"), background=1,
+                                 log_file=tmp_path / "log", pid_file=tmp_path / "pid",
+                                 port=f"{tmp_path}/s|unix", env={"CRASH": crash})
+    assert status == UNAVAILABLE
+    assert f"no worker became ready; see {tmp_path}/log" in lines[-1]
+    assert not (tmp_path / "pid").exists()
+    assert not (tmp_path / "s").exists()
+
+
+def test_in_the_foreground_bad_workers_are_tried_again(server, tmp_path):
+    """Whoever started it sees the log: when the cause is gone, the server is there."""
+    switch = tmp_path / "broken"
+    switch.touch()
+    s = server.start(server.program("crash"), **ONE, wait="starting: ",
+                     env={"CRASH": "init", "CRASH_WHILE": switch})
+    s.wait_log("child_init_hook returned 7")
+    s.wait_log("bad starts in a row; next try in")
+    switch.unlink()
+    s.wait_log("notice: ready", timeout=30)
+    assert int(s.ask(b"pid\n")) in s.workers()
+
+
+def test_a_daemon_that_dies_while_starting_is_told(server, tmp_path):
+    """Killed before anybody is ready: the starter does not wait for ever."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    log = Log(tmp_path / "log")
+    s = server.start(server.program("slow"), **ONE, background=1, log_file=log.path,
+                     env={"SLOW_INIT": fifo}, wait=None)
+    pid = int(log.wait(r"\[(\d+)\] notice: starting", alive=lambda: True).group(1))
+    worker = int(log.wait(r"\[(\d+)\] notice: init begins", alive=lambda: True).group(1))
+    os.kill(pid, SIGKILL)
+    os.kill(worker, SIGKILL)
+    assert s.process.wait(15) == 70
+    assert "the server died while it was starting" in s.log.text()
+    s.status = s.starter_status = 70
+
+
+def test_the_starters_mistakes_are_told_as_in_the_foreground(server, tmp_path):
+    """A bad setting ends the starter itself."""
+    status, lines = failed_start(server, EXAMPLES / "echo", background=1, min_servers=5,
+                                 log_file=tmp_path / "log", log_level=1)
+    assert status == CONFIG
+    assert "min_servers 5" in lines[-1]
+    assert not (tmp_path / "log").exists()
+
+
+# ---- the daemon ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["background", "daemonize", "setsid"])
+def test_a_daemon_leads_its_own_group(server, how):
+    """With setsid a session too; without, it stays in the starter's."""
+    s = daemon(server, **{how: 1})
+    assert os.getpgid(s.pid) == s.pid
+    assert os.getsid(s.pid) == (s.pid if how == "setsid" else os.getsid(0))
+
+
+@pytest.mark.parametrize("how", ["background", "setsid"])
+def test_standard_descriptors_of_a_daemon(server, how):
+    """The null device and the log: a terminal may close, a pipe's reader may wait for its end."""
+    s = daemon(server, **{how: 1})
+    log = str(server.directory / "log")
+    for pid in (s.pid, *s.wait_workers(1)):
+        fds = proc_fds(pid)
+        assert (fds[0], fds[1], fds[2]) == ("/dev/null", "/dev/null", log)
+
+
+def test_setsid_without_a_log_file(server):
+    """Nothing is left open of what the starter had."""
+    s = server.start("echo", **ONE, setsid=1, port=f"{server.directory}/s|unix", wait=None)
+    assert s.process.wait(15) == 0
+    s.starter_status = 0
+    (s.pid,) = [pid for pid in descendants() - server.before if title_of(pid) == "echo: master"]
+    fds = proc_fds(s.pid)
+    assert [fds[number] for number in range(3)] == ["/dev/null"] * 3
+    assert s.ask(b"hello\n", address=server.directory / "s") == b"hello\n"
+    assert s.stop() == 0
+
+
+def test_the_log_file_is_appended_to(server, tmp_path):
+    """And not readable by everybody."""
+    log = tmp_path / "log"
+    log.write_text("first\n")
+    log.chmod(0o640)
+    s = daemon(server)
+    assert log.read_text().startswith("first\n")
+    assert s.stop() == 0
+    assert "stopped after 0 connections" in log.read_text()
+    log.unlink()
+    assert daemon(server).stop() == 0
+    assert stat.S_IMODE(log.stat().st_mode) & 0o007 == 0
+
+
+def test_the_log_file_in_the_foreground(server, tmp_path):
+    """Lines go there and not to standard error."""
+    s = daemon(server, background=0, error_log_path=tmp_path / "log", log_file=None)
+    assert s.stop() == 0
+    assert "notice: ready" in (tmp_path / "log").read_text()
+    assert "notice: ready" not in s.log.text()
+
+
+def test_a_log_file_that_cannot_be_opened(server, tmp_path):
+    """One line, status 71."""
+    status, lines = failed_start(server, EXAMPLES / "echo", log_file=tmp_path / "no/log",
+                                 log_level=1)
+    assert (status, len(lines)) == (SYSTEM, 1)
+    assert f"log_file {tmp_path}/no/log: No such file or directory" in lines[0]
+
+
+def test_log_level_limits_what_is_logged(server, tmp_path):
+    """0: errors only; 4: everything down to debug."""
+    quiet = server.start("echo", **ONE, log_level=0, port=f"{tmp_path}/s|unix", wait=None)
+    quiet.pid = quiet.process.pid
+    quiet.wait_until(lambda: quiet.workers("idle"), "a worker")
+    assert quiet.stop() == 0
+    assert quiet.text() == ""
+    loud = server.start("echo", **ONE, log_level=4)
+    assert loud.stop() == 0
+    assert loud.find_log(r" debug: worker \d+ ended with status 0")
+
+
+def test_every_line_of_the_log_has_its_shape(server):
+    """Time, name, pid, level, text; and control characters of others cannot forge one."""
+    s = server.start(server.build("""#include <prefork/prefork.h>
+        static void f(struct prefork_conn *c, void *d) { char line[80]; (void)d;
+            while (prefork_gets(c, line, sizeof line) > 0)
+                prefork_log(PREFORK_LOG_NOTICE, "client said %s", line); }
+        int main(int argc, char **argv) { return prefork_main(argc, argv,
+            &(struct prefork_app){.name = "shape", .process_request = f}); }"""), **ONE)
+    s.ask(b"a\x1b[2Jb\r\n2026-01-01 00:00:00.000 shape[1] error: forged\n")
+    assert s.stop() == 0
+    shape = (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} shape\[\d+\] "
+             r"(error|warning|notice|info|debug): .+")
+    lines = s.text().splitlines()
+    assert len(lines) > 5
+    assert not [line for line in lines if not re.fullmatch(shape, line)]
+    assert s.find_log(r"client said a\\x1B\[2Jb\\x0D\\x0A$")
+
+
+# ---- the pid file --------------------------------------------------------------------------
+
+
+def test_the_pid_file(server, tmp_path):
+    """The master's pid, a newline, a lock; gone after the stop."""
+    path = tmp_path / "pid"
+    s = server.start("echo", **ONE, pid_file=path)
+    assert path.read_text() == f"{s.pid}\n"
+    assert is_locked(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert s.stop() == 0
+    assert not path.exists()
+
+
+def is_locked(path):
+    """Somebody holds the lock on this file."""
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_the_pid_in_the_file_is_the_daemons(server, tmp_path):
+    """And not the starter's."""
+    s = daemon(server)
+    assert (tmp_path / "pid").read_text() == f"{s.pid}\n"
+
+
+def test_a_second_start_is_refused(server, tmp_path):
+    """With the pid of the first, before anything is bound; the first is not disturbed."""
+    s = daemon(server)
+    for background in (0, 1):
+        status, lines = failed_start(server, EXAMPLES / "echo", background=background,
+                                     pid_file=tmp_path / "pid", log_level=1,
+                                     port=f"{tmp_path}/s|unix")
+        assert status == SYSTEM
+        assert len(lines) == 1
+        assert f"the server is running already as process {s.pid}" in lines[0]
+        assert not (tmp_path / "s").exists()
+    assert (tmp_path / "pid").read_text() == f"{s.pid}\n"
+    assert s.ask(b"hello\n") == b"hello\n"
+
+
+@pytest.mark.parametrize("text", ["1\n", "999999\n", "", "rubbish\n"])
+def test_a_stale_pid_file_is_no_obstacle(server, tmp_path, text):
+    """Whatever is in it, also the pid of a process that lives: nobody holds the lock."""
+    path = tmp_path / "pid"
+    path.write_text(text)
+    s = server.start("echo", **ONE, pid_file=path)
+    assert path.read_text() == f"{s.pid}\n"
+
+
+def test_the_pid_file_of_a_killed_server_is_no_obstacle(server, tmp_path):
+    """Its workers do not hold the lock, though they may still be serving."""
+    path = tmp_path / "pid"
+    first = server.start(server.program("hold"), **ONE, pid_file=path)
+    with first.connect() as c:
+        assert c.recv(1)
+        assert first.stop(SIGKILL) == -SIGKILL
+        assert path.exists()
+        assert not is_locked(path)
+        second = server.start("echo", **ONE, pid_file=path)
+        assert path.read_text() == f"{second.pid}\n"
+
+
+def test_a_pid_file_where_there_is_no_directory(server, tmp_path):
+    """One line, status 71."""
+    status, lines = failed_start(server, EXAMPLES / "echo", pid_path=tmp_path / "no/pid",
+                                 log_level=1)
+    assert (status, len(lines)) == (SYSTEM, 1)
+    assert f"pid_file {tmp_path}/no/pid: No such file or directory" in lines[0]
+
+
+# ---- users and groups ----------------------------------------------------------------------
+
+
+def ids_of(pid):
+    """Users, groups and supplementary groups of a process."""
+    status = proc_status(pid)
+    return ([int(word) for word in status["Uid"].split()],
+            [int(word) for word in status["Gid"].split()],
+            sorted(int(word) for word in status["Groups"].split()))
+
+
+@pytest.mark.root
+def test_user_drops_everything(server):
+    """All four ids; the groups are those of the user and none of root's."""
+    user = pwd.getpwnam("nobody")
+    s = server.start(server.program("probe"), **ONE, user="nobody", extra_groups=[0, 5, 6],
+                     port="127.0.0.1:0")
+    groups = sorted(os.getgrouplist("nobody", user.pw_gid))
+    for pid in (s.pid, *s.wait_workers(1)):
+        assert ids_of(pid) == ([user.pw_uid] * 4, [user.pw_gid] * 4, groups)
+
+
+@pytest.mark.root
+def test_there_is_no_way_back(server):
+    """A handler that asks for root does not get it."""
+    s = server.start(server.program("probe"), **ONE, user="nobody")
+    assert s.ask(b"root\n") == b"-1 -1\n"
+
+
+@pytest.mark.root
+def test_group_alone(server):
+    """The user stays; the groups are those that were named, the first one primary."""
+    names = [group.gr_name for group in grp.getgrall() if group.gr_gid != 0][:3]
+    gids = [grp.getgrnam(name).gr_gid for name in names]
+    s = server.start("echo", **ONE, group=", ".join(names), extra_groups=[0, 77])
+    for pid in (s.pid, *s.wait_workers(1)):
+        assert ids_of(pid) == ([0] * 4, [gids[0]] * 4, sorted(gids))
+
+
+@pytest.mark.root
+def test_user_and_group_by_number(server):
+    """Numbers that the user database does not know need both."""
+    s = server.start("echo", **ONE, user="54321", group="65432")
+    assert ids_of(s.pid) == ([54321] * 4, [65432] * 4, [65432])
+    status, lines = failed_start(server, EXAMPLES / "echo", user="54321", log_level=1)
+    assert (status, len(lines)) == (CONFIG, 1)
+    assert "group must be set too" in lines[0]
+
+
+@pytest.mark.root
+def test_sockets_and_files_are_made_before_the_drop(server, open_path):
+    """A port below 1024, a log and a pid file in root's directories; all still work after."""
+    open_path.chmod(0o755)
+    s = server.start("echo", **ONE, user="nobody", background=1, log_file=open_path / "log",
+                     pid_file=open_path / "pid", port=f"{open_path}/s|unix", socket_mode="0600")
+    assert (open_path / "s").stat().st_uid == 0
+    assert s.ask(b"hello\n") == b"hello\n"
+    assert s.stop() == 0
+    assert is_refused(open_path / "s")
+    assert "stopped after 1 connections" in (open_path / "log").read_text()
+    # nobody may not remove from root's directory; what cannot be removed is empty
+    assert not (open_path / "pid").exists() or (open_path / "pid").read_text() == ""
+    again = server.start("echo", **ONE, user="nobody", pid_file=open_path / "pid",
+                         port=f"{open_path}/s|unix")
+    assert (open_path / "pid").read_text() == f"{again.pid}\n"
+
+
+@pytest.mark.root
+def test_programs_run_as_the_user(server):
+    """Nothing of root's is handed on."""
+    s = server.serve(["sh", "-c", "id -u; id -G"], **ONE, user="nobody")
+    user = pwd.getpwnam("nobody")
+    groups = " ".join(str(g) for g in sorted(os.getgrouplist("nobody", user.pw_gid)))
+    assert s.ask().decode().split("\n")[:2] == [str(user.pw_uid), groups]
+
+
+@pytest.mark.root
+def test_workers_of_a_dropped_master_are_still_looked_after(server):
+    """Killed ones are replaced, and the stop works without root's rights."""
+    s = server.start("echo", **ONE, user="nobody")
+    (first,) = s.wait_workers(1)
+    os.kill(first, SIGKILL)
+    s.wait_until(lambda: s.workers() not in ([], [first]), "another worker")
+    assert s.ask(b"hello\n") == b"hello\n"
+
+
+def as_nobody(command):
+    """Options for a command that is to run as an ordinary user: as nobody, if we are root."""
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else command
+
+
+@pytest.mark.root
+def test_an_ordinary_user_cannot_become_another(server):
+    """One line, status 71, and what to do about it."""
+    if not can_nobody_run(EXAMPLES / "echo"):
+        pytest.skip("the build directory is closed to others")
+    done = server.command(EXAMPLES / "echo", *flags(port="127.0.0.1:0", user="root", log_level=1),
+                          cwd="/", **as_nobody({}))
+    assert done.returncode == SYSTEM
+    assert len(done.stderr.splitlines()) == 1
+    assert "cannot become user 0" in done.stderr and "start as root" in done.stderr
+
+
+def can_nobody_run(path):
+    """Everybody may enter all directories above."""
+    return all(parent.stat().st_mode & stat.S_IXOTH for parent in Path(path).resolve().parents)
+
+
+@pytest.mark.root
+def test_require_root_as_an_ordinary_user(server):
+    """Refused at once, in one line."""
+    if not can_nobody_run(EXAMPLES / "echo"):
+        pytest.skip("the build directory is closed to others")
+    done = server.command(EXAMPLES / "echo", *flags(port="127.0.0.1:0", require_root=1,
+                                                    log_level=1), cwd="/", **as_nobody({}))
+    assert done.returncode == SYSTEM
+    assert done.stderr == "echo: require_root: this server must be started by root\n"
+
+
+@pytest.mark.root
+def test_require_root_as_root(server):
+    """Serves."""
+    assert server.start("echo", **ONE, require_root=1).ask(b"hello\n") == b"hello\n"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="as root it is no refusal")
+def test_require_root_here(server):
+    """As the user who runs the tests."""
+    status, lines = failed_start(server, EXAMPLES / "echo", require_root=1, log_level=1)
+    assert (status, lines) == (SYSTEM, ["echo: require_root: this server must be started by root"])
+
+
+@pytest.mark.parametrize("settings, sentence", [
+    ({"user": "no-such-user-here"}, '--user: there is no user "no-such-user-here"'),
+    ({"group": "no-such-group-here"}, '--group: there is no group "no-such-group-here"'),
+])
+def test_unknown_names(server, tmp_path, settings, sentence):
+    """Found before anything is opened, in the foreground and in the background."""
+    for background in (0, 1):
+        status, lines = failed_start(server, EXAMPLES / "echo", background=background,
+                                     log_file=tmp_path / "log", log_level=1, **settings)
+        assert (status, len(lines)) == (CONFIG, 1)
+        assert sentence in lines[0]
+        assert not (tmp_path / "log").exists()
+
+
+def test_a_daemon_stops_and_leaves_nothing(server, tmp_path):
+    """No process, no pid file, no listener."""
+    s = daemon(server, max_servers=4)
+    address, pids = s.address, [s.pid, *s.wait_workers(4)]
+    assert s.stop(SIGTERM) == 0
+    assert not any(is_alive(pid) for pid in pids)
+    assert is_refused(address)
+    assert not (tmp_path / "pid").exists()
+    with pytest.raises(ConnectionRefusedError):
+        connect(address)
