@@ -17,7 +17,7 @@ enum pf_reason {
     PF_REASON_MAX_SPARE,    /* never needed, above max_spare_servers */
     PF_REASON_QUIET,        /* never needed for spare_timeout, above min_spare_servers */
     PF_REASON_OVER_MAX,     /* max_servers was lowered */
-    PF_REASON_MAX_REQUESTS, /* has served its share */
+    PF_REASON_MAX_REQUESTS, /* has served its share, or cannot accept any more */
     PF_REASON_OUTDATED,     /* from before a restart of the workers */
     PF_REASON_STOP,         /* the server ends */
 

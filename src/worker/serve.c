@@ -237,11 +237,18 @@ is_wanted(struct prefork_worker *w, unsigned index)
     return !app->can_read_hook(w, listener(w, index)->fd, app->data);
 }
 
+/* Out of something. Told once until an accept succeeds. At its own limit of descriptors a
+ * worker has most likely lost them for good, and would rather be replaced. */
 static void
 be_out_of(struct prefork_worker *w, unsigned index, int errnum)
 {
-    pf_log(PREFORK_LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms",
-           listener(w, index)->address, strerror(errnum), (int)(PAUSE / PF_MILLISECOND));
+    if (!w->is_out)
+        pf_log(PREFORK_LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms",
+               listener(w, index)->address, strerror(errnum),
+               (int)(PAUSE / PF_MILLISECOND));
+    w->is_out = true;
+    if (errnum == EMFILE)
+        pf_board_say_wants_leave(&w->heritage.seat);
     pause_listener(w, index, PAUSE);
     pass_on(w);
 }
@@ -269,6 +276,7 @@ take(struct prefork_worker *w, unsigned index, bool shared)
     case PF_ACCEPT_E_CLOSED: pause_listener(w, index, PF_NEVER); return false;
     default: return false;
     }
+    w->is_out = false;
     if (shared)
         pass_on(w);
     serve_connection(w, fd, listener(w, index));

@@ -20,9 +20,10 @@ enum pf_worker_exit {
 
 struct prefork_worker {
     struct pf_heritage heritage;
-    struct pf_wait wait;    /* channel and listeners; shape callback and nowait */
-    bool leaving;           /* asked to leave, or the master is gone */
-    bool labelled;          /* the program set its own title */
+    struct pf_wait wait; /* channel and listeners; shape callback and nowait */
+    bool leaving;        /* asked to leave, or the master is gone */
+    bool labelled;       /* the program set its own title */
+    bool is_out; /* of descriptors or memory: the last accept failed for want of them */
     unsigned long requests; /* connections accepted */
     unsigned long ask_at;   /* requests after which to ask to leave; 0: never */
     unsigned long stop_at;  /* requests after which not to accept any more; 0: never */
