@@ -62,7 +62,7 @@ test_defaults(void **state)
     assert_true(config.policy.request_timeout == PF_NEVER);
     assert_true(config.policy.graceful_timeout == 30 * PF_SECOND);
     assert_false(config.recipe.client_stdio);
-    assert_int_equal(config.recipe.max_requests, 1000);
+    assert_int_equal(config.recipe.max_requests, 10000);
     assert_int_equal(config.recipe.max_requests_jitter, 10);
     assert_false(config.recipe.drop_privileges);
     assert_int_equal(config.recipe.uid, geteuid());

@@ -20,6 +20,13 @@ serves(const struct pf_slot *s)
     return s->told.busy && (s->life == PF_LIFE_BUSY || s->life == PF_LIFE_DRAINING);
 }
 
+/* Not before its birth, not in the future. */
+static pf_time
+began(const struct pf_slot *s, pf_time now)
+{
+    return s->told.since < s->born ? s->born : pf_time_earlier(s->told.since, now);
+}
+
 enum pf_step
 pf_overdue_step(const struct pf_slot *s, const struct pf_policy *policy, pf_time now,
                 enum pf_reason *ret_reason, pf_time *at)
@@ -29,14 +36,13 @@ pf_overdue_step(const struct pf_slot *s, const struct pf_policy *policy, pf_time
         *ret_reason = PF_REASON_STILL_THERE;
         return PF_STEP_KILL;
     }
-    if (s->life == PF_LIFE_STARTING &&
+    if ((s->life == PF_LIFE_STARTING || (s->life == PF_LIFE_DRAINING && !s->was_ready)) &&
         is_over(pf_time_after(s->born, policy->start_timeout), now, at)) {
         *ret_reason = PF_REASON_SLOW_START;
         return PF_STEP_TERM;
     }
     if (serves(s) &&
-        is_over(pf_time_after(pf_time_earlier(s->told.since, now), policy->request_timeout),
-                now, at)) {
+        is_over(pf_time_after(began(s, now), policy->request_timeout), now, at)) {
         *ret_reason = PF_REASON_SLOW_REQUEST;
         return PF_STEP_TERM;
     }

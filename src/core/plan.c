@@ -256,8 +256,10 @@ births_allowed(struct pf_plan *plan, struct pf_pool *pool, pf_time now,
         plan->deadline = pf_time_earlier(plan->deadline, pool->start.next_at);
         return 0;
     }
-    if (pf_pool_forgive_at(pool, now) != PF_NEVER)
+    if (pf_pool_is_probing(pool, now)) {
+        plan->want_ready = true;
         return 0;
+    }
     *reason = PF_REASON_PROBE;
     return 1;
 }
@@ -290,6 +292,9 @@ plan_serving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy 
     plan_leaving(plan, pool, policy, now);
     plan_next_look(plan, pool, policy, now);
     plan->wake_below = pf_size_wake_below(pool, policy);
+    if (could_grow && plan->wake_below > 0 && pool->count[PF_LIFE_IDLE] == 0 &&
+        pool->count[PF_LIFE_STARTING] > 0)
+        plan->deadline = pf_time_earlier(plan->deadline, now + PF_PLAN_LOOK);
     plan->watch_doors = could_grow && plan->wake_below > 0 &&
                         pool->count[PF_LIFE_IDLE] + pool->count[PF_LIFE_STARTING] == 0;
     if (pf_time_after(now, policy->check_for_spawn) < plan->deadline &&

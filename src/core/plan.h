@@ -15,6 +15,10 @@ enum {
     PF_PLAN_BIRTHS_MAX = 32, /* of these at most: a turn of the loop stays short */
 };
 
+/* While nobody is idle and somebody starts, the queue is looked at this often: who starts
+ * may take long, or may be too few. */
+#define PF_PLAN_LOOK (100 * PF_MILLISECOND)
+
 enum pf_action_kind {
     PF_ACTION_BURY,        /* tell its obituary, free its slot */
     PF_ACTION_CLOSE_DOORS, /* accept no new connection anywhere */

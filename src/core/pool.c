@@ -224,6 +224,20 @@ pf_pool_proven_at(const struct pf_pool *pool)
     return at;
 }
 
+/* One that was sent SIGTERM is about to be the next failure. */
+bool
+pf_pool_is_probing(const struct pf_pool *pool, pf_time now)
+{
+    for (unsigned i = 0; i < pool->used; i++) {
+        const struct pf_slot *s = &pool->slots[i];
+        bool counts = pf_life_serving(s->life) || s->step == PF_STEP_TERM;
+        if (counts && pf_life_alive(s->life) && of_next_batch(pool, s) &&
+            (!s->was_ready || s->born + PF_POOL_PROOF > now))
+            return true;
+    }
+    return false;
+}
+
 static enum pf_reason
 obituary(const struct pf_slot *s)
 {

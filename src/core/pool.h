@@ -137,6 +137,9 @@ pf_time pf_pool_forgive_at(const struct pf_pool *pool, pf_time now);
 /* When the oldest worker that lives has lived long enough to have started well. */
 pf_time pf_pool_proven_at(const struct pf_pool *pool);
 
+/* A worker that could end the streak, or be its next failure, has not had its chance. */
+bool pf_pool_is_probing(const struct pf_pool *pool, pf_time now);
+
 /* Workers alive; serving; connections accepted by all workers there ever were. */
 unsigned pf_pool_alive(const struct pf_pool *pool);
 unsigned pf_pool_serving(const struct pf_pool *pool);

@@ -13,7 +13,7 @@ pf_reason_text(enum pf_reason reason)
         [PF_REASON_MAX_SPARE] = "never needed, more idle than max_spare_servers",
         [PF_REASON_QUIET] = "not needed for spare_timeout",
         [PF_REASON_OVER_MAX] = "more than max_servers",
-        [PF_REASON_MAX_REQUESTS] = "worn out: max_requests, or no descriptors left",
+        [PF_REASON_MAX_REQUESTS] = "max_requests, or out of descriptors",
         [PF_REASON_OUTDATED] = "workers are being replaced",
         [PF_REASON_STOP] = "the server stops",
         [PF_REASON_SLOW_START] = "not ready within start_timeout",

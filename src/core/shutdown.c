@@ -7,8 +7,10 @@
  *   GIVE_UP                      a process that not even SIGKILL ended (it waits for a
  *                                broken disk, say) does not keep the master
  *
- * GRACEFUL goes on to TERM, not to FAST: it had its time. Every end is therefore reached
- * within graceful_timeout + 2 * kill_timeout. */
+ * GRACEFUL goes on to TERM, not to FAST: it had its time. After one signal the end is
+ * therefore reached within graceful_timeout (or stop_timeout) + 2 * kill_timeout. A further
+ * signal starts the level it leads to anew: QUIT and, at the last moment, TERM add a
+ * stop_timeout. */
 #include "core/shutdown.h"
 
 static void

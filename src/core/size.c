@@ -52,6 +52,15 @@ spare_target(const struct pf_pool *pool, const struct pf_policy *policy)
     return pf_pool_serving(pool) > 0 ? 1 : 0;
 }
 
+/* Idle workers tolerated: never fewer than are kept ready. */
+static unsigned
+spare_limit(const struct pf_pool *pool, const struct pf_policy *policy)
+{
+    unsigned kept = spare_target(pool, policy);
+
+    return policy->max_spare_servers > kept ? policy->max_spare_servers : kept;
+}
+
 static unsigned
 births_for_load(const struct pf_pool *pool, const struct pf_policy *policy,
                 enum pf_reason *ret_reason)
@@ -139,10 +148,12 @@ pf_size_watch(struct pf_pool *pool, const struct pf_policy *policy, pf_time now)
 
     sample(&pool->waiting, lowest);
     sample(&pool->quiet, lowest);
+    /* What is left of an older window: others may have left since. */
+    pool->surplus = smaller(pool->surplus, above_floor(pool, policy));
     if (now < pf_time_after(pool->last_birth, policy->min_child_ttl))
         return; /* too young to judge: the windows go on */
     if (now >= pf_time_after(pool->waiting.started, policy->check_for_waiting)) {
-        note_surplus(pool, policy, above(pool->waiting.lowest, policy->max_spare_servers),
+        note_surplus(pool, policy, above(pool->waiting.lowest, spare_limit(pool, policy)),
                      PF_REASON_MAX_SPARE);
         restart(&pool->waiting, idle, now);
     }

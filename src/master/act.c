@@ -41,6 +41,8 @@ is_stale(const struct pf_master *m, const struct pf_action *a)
     const struct pf_board_slot *s = pf_board_slot(&m->board, a->slot);
     const struct pf_told *told = &m->pool.slots[a->slot].told;
 
+    if (a->reason == PF_REASON_SLOW_START)
+        return s && !is_program(m) && atomic_load(&s->state) != PF_BOARD_STARTING;
     return a->reason == PF_REASON_SLOW_REQUEST && s &&
            (atomic_load(&s->state) != PF_BOARD_BUSY ||
             atomic_load(&s->requests) != told->requests);

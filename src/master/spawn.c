@@ -83,23 +83,33 @@ become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master,
     pf_worker_main(&heritage);
 }
 
-/* Keep what the parent needs of the new worker. Its channel is watched only if the end of
- * file on it means something by itself: a program that accepts has become ready. What
- * other workers say there are last words, read when they are reaped; watching for them
- * would wake the master twice for each end. */
+/* The channel is watched only if the end of file on it means something by itself: a
+ * program that accepts has become ready. What other workers say there are last words, read
+ * when they are reaped; watching for them would wake the master twice for each end. */
 static int
-adopt(struct pf_master *m, unsigned slot, const struct pf_process *process, int channel)
+watch(struct pf_master *m, unsigned slot, const struct pf_process *process, int channel)
 {
-    struct pf_child *child = &m->children[slot];
-    int r;
+    int r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, slot));
 
-    child->process = *process;
-    child->channel = channel;
-    pf_pool_born(&m->pool, slot, process->pid, m->now);
-    r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, slot));
     if (r == 0 && m->setup.recipe->handler == PF_HANDLER_WAIT)
         r = pf_wait_add(&m->wait, channel, pf_tag(PF_TAG_CHANNEL, slot));
     return r;
+}
+
+/* Keep what the master needs of the new worker. One whose end would not be seen must not
+ * live. */
+static int
+adopt(struct pf_master *m, unsigned slot, struct pf_process *process, int channel)
+{
+    int r = watch(m, slot, process, channel);
+
+    if (r < 0) {
+        pf_process_abandon(process);
+        return r;
+    }
+    m->children[slot] = (struct pf_child){.process = *process, .channel = channel};
+    pf_pool_born(&m->pool, slot, process->pid, m->now);
+    return 0;
 }
 
 static int
@@ -124,12 +134,11 @@ fork_worker(struct pf_master *m, unsigned slot)
         become_worker(m, slot, worker_end, master, random);
     }
     pf_fd_close(&worker_end);
-    if (r < 0) {
+    if (r > 0)
+        r = adopt(m, slot, &process, channel);
+    if (r < 0)
         pf_fd_close(&channel);
-        return r;
-    }
-    r = adopt(m, slot, &process, channel);
-    if (app->register_child)
+    else if (app->register_child)
         app->register_child(process.pid, app->data);
     return r;
 }

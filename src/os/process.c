@@ -32,22 +32,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A child that cannot be watched must not live. It was just born and has not got further
- * than its first instructions: the wait is short. */
-static void
-undo_fork(pid_t pid)
+void
+pf_process_abandon(struct pf_process *child)
 {
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    (void)kill(child->pid, SIGKILL);
+    while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+    if (child->pidfd >= 0)
+        (void)close(child->pidfd);
+    child->pidfd = -1;
 }
 
 int
 pf_process_fork(struct pf_process *ret_child)
 {
     int reserve = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    struct pf_process child;
     pid_t pid;
-    int pidfd;
 
     if (reserve < 0 && errno == EMFILE)
         return -EMFILE;
@@ -62,13 +63,13 @@ pf_process_fork(struct pf_process *ret_child)
         (void)close(reserve);
     if (pid == 0)
         return 0;
-    pidfd = pidfd_open(pid, 0);
-    if (pidfd < 0) {
+    child = (struct pf_process){.pid = pid, .pidfd = pidfd_open(pid, 0)};
+    if (child.pidfd < 0) {
         int errnum = errno;
-        undo_fork(pid);
+        pf_process_abandon(&child); /* what cannot be watched must not live */
         return -errnum;
     }
-    *ret_child = (struct pf_process){.pid = pid, .pidfd = pidfd};
+    *ret_child = child;
     return 1;
 }
 
@@ -227,6 +228,7 @@ spawn(const char *path, char *const argv[], char *const envp[], int fd, pid_t *r
     return -errnum;
 }
 
+/* Hold back the signals that end a process; *ret_before is the mask to go back to. */
 static void
 hold_back_ends(sigset_t *ret_before)
 {
@@ -239,32 +241,37 @@ hold_back_ends(sigset_t *ret_before)
     (void)sigprocmask(SIG_BLOCK, &ends, ret_before);
 }
 
-static int
-wait_for(pid_t pid, int *ret_wait_status)
+static void
+wait_for_end(pid_t pid)
 {
-    while (waitpid(pid, ret_wait_status, 0) < 0) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    return 0;
+    siginfo_t info;
+
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) < 0 && errno == EINTR)
+        continue;
 }
 
+/* The pid is known before a handler can ask for it, and forgotten before it can belong to
+ * somebody else. */
 int
 pf_process_run(const char *path, char *const argv[], char *const envp[], int fd,
-               int *ret_wait_status)
+               volatile pid_t *running, int *ret_wait_status)
 {
-    pid_t pid = 0;
     sigset_t before;
-    int status;
+    sigset_t held;
+    pid_t pid = 0;
     int r;
 
     hold_back_ends(&before);
     r = spawn(path, argv, envp, fd, &pid);
-    if (r == 0)
-        r = wait_for(pid, &status);
+    if (r == 0) {
+        *running = pid;
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+        wait_for_end(pid);
+        hold_back_ends(&held);
+        r = waitpid(pid, ret_wait_status, 0) < 0 ? -errno : 0;
+        *running = 0;
+    }
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    if (r == 0)
-        *ret_wait_status = status;
     return r;
 }
 

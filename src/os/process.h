@@ -16,6 +16,10 @@ struct pf_process {
  * Refused: a negative errno, and no child exists. */
 PF_MUST_USE int pf_process_fork(struct pf_process *ret_child);
 
+/* Undo a fork: end a child that was just born and reap it. It has not got further than its
+ * first instructions, so this is short. */
+void pf_process_abandon(struct pf_process *child);
+
 /* Send a signal to the process group that the process leads, or to the process alone
  * while it does not lead one yet. An ended process is not an error. */
 void pf_process_signal(const struct pf_process *p, int signum);
@@ -43,12 +47,12 @@ unsigned pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pi
 
 /* Start a program and wait for its end: path with argv and environment, descriptors 0 and
  * 1 being fd. Signals that were ignored or blocked here are default and open there. The
- * program stays in this process's group, and signals that end this process are held back
- * until the program has ended: whoever sends them to the group means both, and must find
- * both there if he has to send SIGKILL.
+ * program stays in this process's group. *running is its pid while it lives and 0
+ * otherwise, as seen by handlers of SIGTERM, SIGINT and SIGQUIT, which may want to pass the
+ * signal on.
  * 0 and the wait status, or the negative errno of what refused to start it. */
 PF_MUST_USE int pf_process_run(const char *path, char *const argv[], char *const envp[],
-                               int fd, int *ret_wait_status);
+                               int fd, volatile pid_t *running, int *ret_wait_status);
 
 /* The path that execvp(3) would run for this name: 0 and the path (given), or a negative
  * errno: -ENOENT, -EACCES, ... */

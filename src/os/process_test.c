@@ -161,10 +161,12 @@ programs_are_run(void **state)
         char shell[] = "sh";
         char flag[] = "-c";
         char *argv[] = {shell, flag, script, NULL};
+        volatile pid_t running = 0;
         int status = 0;
         int r;
         (void)strcpy(script, programs[i].script);
-        r = pf_process_run(programs[i].path, argv, environ, STDERR_FILENO, &status);
+        r = pf_process_run(programs[i].path, argv, environ, STDERR_FILENO, &running,
+                           &status);
         if (r != programs[i].r || status != programs[i].status)
             fail_msg("%s: %d, status %d", programs[i].name, r, status);
     }

@@ -149,7 +149,9 @@ pf_nowait_serve(struct prefork_worker *w)
 
     describe(&w->conn);
     r = pf_process_run(recipe->program, recipe->program_argv, environment, w->conn.fd,
-                       &status);
+                       &w->program, &status);
+    if (w->ending)
+        pf_worker_end(w, PF_WORKER_EXIT_DONE);
     if (r < 0) {
         pf_connection_close(&w->conn);
         pf_worker_fail(w, PF_WORKER_EXIT_EXEC, -r);

@@ -43,15 +43,22 @@ pf_worker_fail(struct prefork_worker *w, enum pf_worker_exit code, int errnum)
 }
 
 /* Runs where the signal hit: in our code that is always between two safe steps, in the
- * program's code it is documented in the contract of child_finish_hook. */
+ * program's code it is documented in the contract of child_finish_hook. A program that
+ * runs for a connection is ended too, and this worker after it: whoever has to go on to
+ * SIGKILL must find both. */
 static void
 end_by_signal(int signum)
 {
-    const struct pf_recipe *recipe = the_worker.heritage.recipe;
+    struct prefork_worker *w = &the_worker;
+    const struct pf_recipe *recipe = w->heritage.recipe;
 
-    (void)signum;
+    if (w->program > 0) {
+        (void)kill(w->program, signum);
+        w->ending = 1;
+        return;
+    }
     if (recipe->app.child_finish_hook)
-        recipe->app.child_finish_hook(&the_worker, recipe->app.data);
+        recipe->app.child_finish_hook(w, recipe->app.data);
     _exit(PF_WORKER_EXIT_DONE);
 }
 

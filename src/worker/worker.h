@@ -8,6 +8,7 @@
 #include "net/listener.h"
 #include "os/wait.h"
 
+#include <signal.h>
 #include <stdbool.h>
 
 /* How workers end; the master reads these in the log, not in the code. */
@@ -24,10 +25,12 @@ struct prefork_worker {
     bool leaving;        /* asked to leave, or the master is gone */
     bool labelled;       /* the program set its own title */
     bool is_out; /* of descriptors or memory: the last accept failed for want of them */
-    unsigned long requests; /* connections accepted */
-    unsigned long ask_at;   /* requests after which to ask to leave; 0: never */
-    unsigned long stop_at;  /* requests after which not to accept any more; 0: never */
-    unsigned paused;        /* listeners left out of the wait for now */
+    volatile sig_atomic_t ending; /* a signal came while a program ran: end after it */
+    volatile pid_t program;       /* that runs for the present connection; 0: none */
+    unsigned long requests;       /* connections accepted */
+    unsigned long ask_at;         /* requests after which to ask to leave; 0: never */
+    unsigned long stop_at; /* requests after which not to accept any more; 0: never */
+    unsigned paused;       /* listeners left out of the wait for now */
     pf_time resume_at[PF_LISTENERS_MAX]; /* 0: not paused */
     int null_fd;              /* stdin and stdout between connections; -1: not used */
     struct prefork_conn conn; /* the connection being served */

@@ -1,0 +1,657 @@
+/* The fake kernel: what os/, link/channel.h and net/listener.h promise, on a clock that
+ * only moves when nobody has anything to do.
+ *
+ * Waiting is level-triggered and fair like epoll(7): what is still ready after it was
+ * reported goes to the end of the line. Nothing here decides anything about workers.
+ *
+ * Time passes in the middle of a turn too: a fork takes its time, and while the master is
+ * in it workers take connections, finish and die. That is how the moments between a plan
+ * and its act, and between an act and the next sleep, come to be tried. */
+#include "os/clock.h"
+#include "os/fd.h"
+#include "os/process.h"
+#include "os/share.h"
+#include "os/signal.h"
+#include "os/wait.h"
+#include "os/wake.h"
+#include "sim.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PAGE_BYTES = 64, /* as large as the board needs: ten thousand real ones are slow */
+};
+
+/* ---- time ---------------------------------------------------------------------------- */
+
+pf_time
+pf_clock_now(void)
+{
+    return sim.now;
+}
+
+void
+sim_happen(void)
+{
+    struct sim_event event = sim_take();
+
+    if (event.at > sim.now)
+        sim.now = event.at;
+    switch (event.kind) {
+    case SIM_EVENT_PROCESS:
+        if (sim.processes[event.process].stamp == event.stamp)
+            sim_process_step(event.process);
+        break;
+    case SIM_EVENT_FATE:
+        if (sim.processes[event.process].life == event.stamp)
+            sim_process_fate(event.process);
+        break;
+    case SIM_EVENT_ARRIVAL: sim_world_arrive(); break;
+    case SIM_EVENT_LOAD: sim_world_change_load(); break;
+    case SIM_EVENT_OPERATOR: sim_world_operate(); break;
+    case SIM_EVENT_STOP: sim_world_stop(); break;
+    }
+}
+
+void
+sim_pass(pf_time span)
+{
+    pf_time until = sim.now + span;
+
+    while (sim_next() && sim_next()->at <= until)
+        sim_happen();
+    if (sim.now < until)
+        sim.now = until;
+}
+
+/* ---- descriptors --------------------------------------------------------------------- */
+
+int
+sim_fd_open(enum sim_fd_kind kind, unsigned process)
+{
+    int fd = sim.fd_free;
+
+    if (fd >= 0) {
+        sim.fd_free = sim.fds[fd].next;
+    } else {
+        if (sim.fd_count == sim.fd_room) {
+            sim.fd_room = sim.fd_room ? 2 * sim.fd_room : 1024;
+            sim.fds = realloc(sim.fds, (size_t)sim.fd_room * sizeof *sim.fds);
+            PF_ASSERT(sim.fds);
+        }
+        fd = sim.fd_count++;
+        sim.fds[fd].waiting = false;
+    }
+    sim.fds[fd] = (struct sim_fd){.kind = kind,
+                                  .process = process,
+                                  .waiting = sim.fds[fd].waiting,
+                                  .next = sim.fds[fd].next};
+    return fd;
+}
+
+static struct sim_fd *
+fd_of(int fd)
+{
+    SIM_CHECK(fd >= 0 && fd < sim.fd_count && sim.fds[fd].kind != SIM_FD_FREE,
+              "descriptor %d is not open", fd);
+    return &sim.fds[fd];
+}
+
+static bool
+is_ready(const struct sim_fd *f)
+{
+    const struct sim_process *p =
+        f->process < sim.process_count ? &sim.processes[f->process] : NULL;
+
+    switch (f->kind) {
+    case SIM_FD_SIGNALS: return sim.pending != 0;
+    case SIM_FD_BELL: return sim.rung;
+    case SIM_FD_CHANNEL: return p->outbox_count > 0 || !p->worker_end_open;
+    case SIM_FD_PIDFD: return p->state == SIM_ZOMBIE;
+    case SIM_FD_DOOR: return sim.queue > 0 || sim.shut;
+    case SIM_FD_PLAIN:
+    case SIM_FD_FREE: break;
+    }
+    return false;
+}
+
+void
+sim_fd_touch(int fd)
+{
+    struct sim_fd *f = &sim.fds[fd];
+
+    if (fd < 0 || !f->watched || f->waiting || !is_ready(f))
+        return;
+    f->waiting = true;
+    f->next = -1;
+    if (sim.ready_last >= 0)
+        sim.fds[sim.ready_last].next = fd;
+    else
+        sim.ready_first = fd;
+    sim.ready_last = fd;
+}
+
+static int
+next_ready(void)
+{
+    int fd = sim.ready_first;
+
+    sim.ready_first = sim.fds[fd].next;
+    if (sim.ready_first < 0)
+        sim.ready_last = -1;
+    sim.fds[fd].waiting = false;
+    return fd;
+}
+
+/* A number that is still in the line of those that may be ready is given out again only
+ * after it left it: the link is in use. */
+static void
+fd_release(int fd)
+{
+    struct sim_fd *f = fd_of(fd);
+    bool waiting = f->waiting;
+
+    f->kind = SIM_FD_FREE;
+    f->watched = false;
+    if (waiting)
+        return;
+    f->next = sim.fd_free;
+    sim.fd_free = fd;
+}
+
+static void
+process_release(unsigned index)
+{
+    struct sim_process *p = &sim.processes[index];
+
+    p->state = SIM_FREE;
+    p->stamp++;
+    p->life = 0;
+    p->next = sim.process_free;
+    sim.process_free = index;
+}
+
+/* Whoever is dead, reaped and has no channel any more is forgotten. */
+static void
+release_if_done(unsigned index)
+{
+    struct sim_process *p = &sim.processes[index];
+
+    if (!p->master_end_open &&
+        (p->state == SIM_UNBORN || (p->state == SIM_ZOMBIE && p->pidfd < 0)))
+        process_release(index);
+}
+
+void
+pf_fd_close(int *fd)
+{
+    struct sim_fd *f;
+    unsigned index;
+
+    if (*fd < 0)
+        return;
+    f = fd_of(*fd);
+    index = f->process;
+    if (f->kind == SIM_FD_CHANNEL) {
+        sim.processes[index].master_end_open = false;
+        sim.processes[index].master_end = -1;
+        if (sim.processes[index].state != SIM_UNBORN)
+            sim_process_hear(index);
+        release_if_done(index);
+    }
+    fd_release(*fd);
+    *fd = -1;
+}
+
+void
+pf_fd_limit_raise(void)
+{
+}
+
+/* ---- waiting ----------------------------------------------------------------------------
+ */
+
+int
+pf_wait_open(struct pf_wait *w)
+{
+    w->fd = sim_fd_open(SIM_FD_PLAIN, SIM_NOBODY);
+    return 0;
+}
+
+void
+pf_wait_close(struct pf_wait *w)
+{
+    pf_fd_close(&w->fd);
+}
+
+static int
+watch(int fd, uint64_t tag, bool once)
+{
+    struct sim_fd *f = fd_of(fd);
+
+    if (sim.watch_trouble > 0 && sim_chance(sim.watch_trouble))
+        return -ENOSPC;
+    f->watched = true;
+    f->once = once;
+    f->tag = tag;
+    sim_fd_touch(fd);
+    return 0;
+}
+
+int
+pf_wait_add(struct pf_wait *w, int fd, uint64_t tag)
+{
+    (void)fd_of(w->fd);
+    return watch(fd, tag, false);
+}
+
+int
+pf_wait_add_once(struct pf_wait *w, int fd, uint64_t tag)
+{
+    (void)fd_of(w->fd);
+    return watch(fd, tag, true);
+}
+
+void
+pf_wait_remove(struct pf_wait *w, int fd)
+{
+    (void)fd_of(w->fd);
+    if (fd >= 0)
+        fd_of(fd)->watched = false;
+}
+
+/* What is ready now, at most max of it. Level-triggered: it goes to the end of the line,
+ * where the next call finds it if it is still ready. */
+static unsigned
+collect(struct pf_wait_event *events, unsigned max)
+{
+    unsigned count = 0;
+    int last = sim.ready_last;
+    int fd = -1;
+
+    while (sim.ready_first >= 0 && fd != last && count < max) {
+        struct sim_fd *f;
+        fd = next_ready();
+        f = &sim.fds[fd];
+        if (f->kind == SIM_FD_FREE) {
+            f->next = sim.fd_free;
+            sim.fd_free = fd;
+            continue;
+        }
+        if (!f->watched || !is_ready(f))
+            continue;
+        events[count++] = (struct pf_wait_event){.tag = f->tag};
+        f->watched = !f->once;
+        sim_fd_touch(fd);
+    }
+    return count;
+}
+
+static pf_time
+round_up(pf_time t)
+{
+    pf_time left = t == PF_NEVER ? 0 : t - sim.now;
+
+    if (t == PF_NEVER || left <= 0)
+        return t;
+    return sim.now + (left + PF_MILLISECOND - 1) / PF_MILLISECOND * PF_MILLISECOND;
+}
+
+unsigned
+pf_wait_sleep(struct pf_wait *w, pf_time deadline, struct pf_wait_event *events,
+              unsigned max)
+{
+    unsigned count;
+
+    (void)fd_of(w->fd);
+    sim_watch_sleep(deadline);
+    deadline = round_up(deadline);
+    sim.deadline = deadline;
+    sim.master_sleeps = true;
+    while ((count = collect(events, max)) == 0 && sim.now < deadline) {
+        const struct sim_event *next = sim_next();
+        SIM_CHECK(next || deadline != PF_NEVER, "the master sleeps for ever");
+        if (next && next->at <= deadline)
+            sim_happen();
+        else
+            sim.now = deadline;
+        sim_watch_asleep();
+    }
+    sim.master_sleeps = false;
+    sim_pass(sim_span(0, 50)); /* until it runs */
+    return count;
+}
+
+/* ---- signals and the bell
+ * ------------------------------------------------------------------ */
+
+int
+pf_signal_open(bool children)
+{
+    (void)children;
+    sim.signals = sim_fd_open(SIM_FD_SIGNALS, SIM_NOBODY);
+    return sim.signals;
+}
+
+int
+pf_signal_next(int fd)
+{
+    (void)fd_of(fd);
+    for (int signum = 1; signum < 32; signum++) {
+        if (sim.pending & 1u << signum) {
+            sim.pending &= ~(1u << signum);
+            return signum;
+        }
+    }
+    return 0;
+}
+
+void
+pf_signal_close(int *fd)
+{
+    pf_fd_close(fd);
+}
+
+void
+pf_signal_forget(void)
+{
+}
+
+const char *
+pf_signal_name(int signum)
+{
+    return sigabbrev_np(signum);
+}
+
+void
+sim_signal_master(int signum)
+{
+    sim.pending |= 1u << signum;
+    sim_fd_touch(sim.signals);
+}
+
+int
+pf_wake_open(void)
+{
+    /* The first is the master's, the second one is for workers that wait. */
+    if (sim.bell >= 0)
+        return sim.pass = sim_fd_open(SIM_FD_PLAIN, SIM_NOBODY);
+    return sim.bell = sim_fd_open(SIM_FD_BELL, SIM_NOBODY);
+}
+
+void
+pf_wake_ring(int fd)
+{
+    if (fd == sim.pass) {
+        sim_process_pass();
+        return;
+    }
+    sim.rung = true;
+    sim_fd_touch(fd);
+}
+
+void
+pf_wake_hush(int fd)
+{
+    (void)fd_of(fd);
+    sim.rung = false;
+}
+
+/* ---- memory
+ * ------------------------------------------------------------------------------------ */
+
+size_t
+pf_share_page_bytes(void)
+{
+    return PAGE_BYTES;
+}
+
+void *
+pf_share_open(size_t bytes)
+{
+    sim.hints = calloc(1, bytes);
+    return sim.hints;
+}
+
+void *
+pf_share_reserve(size_t count)
+{
+    sim.pages = calloc(count, PAGE_BYTES);
+    return sim.pages;
+}
+
+void
+pf_share_close(void *memory, size_t bytes)
+{
+    (void)bytes;
+    free(memory);
+}
+
+int
+pf_share_fresh_page(void *page)
+{
+    if (sim.refuse == ENOMEM && sim_chance(300))
+        return -ENOMEM;
+    memset(page, 0, PAGE_BYTES);
+    sim.fresh_page = page;
+    return 0;
+}
+
+void
+pf_share_keep_from_children(void *page)
+{
+    (void)page;
+}
+
+/* ---- the channel
+ * -------------------------------------------------------------------------------- */
+
+static unsigned
+new_process(void)
+{
+    unsigned index = sim.process_free;
+    uint64_t stamp = 0;
+
+    if (index != SIM_NOBODY) {
+        sim.process_free = sim.processes[index].next;
+        stamp = sim.processes[index].stamp + 1;
+    } else {
+        if (sim.process_count == sim.process_room) {
+            sim.process_room = sim.process_room ? 2 * sim.process_room : 256;
+            sim.processes =
+                realloc(sim.processes, sim.process_room * sizeof *sim.processes);
+            PF_ASSERT(sim.processes);
+        }
+        index = sim.process_count++;
+    }
+    sim.processes[index] = (struct sim_process){
+        .state = SIM_UNBORN,
+        .stamp = stamp,
+        .pidfd = -1,
+        .master_end = -1,
+        .next = SIM_NOBODY,
+        .before = SIM_NOBODY,
+    };
+    return index;
+}
+
+int
+pf_channel_open(int *ret_master_end, int *ret_worker_end)
+{
+    struct sim_process *p;
+
+    if (sim.refuse == EMFILE && sim_chance(500))
+        return -EMFILE;
+    sim.unborn = new_process();
+    p = &sim.processes[sim.unborn];
+    p->worker_end_open = p->master_end_open = true;
+    *ret_master_end = p->master_end = sim_fd_open(SIM_FD_CHANNEL, sim.unborn);
+    *ret_worker_end = sim_fd_open(SIM_FD_PLAIN, SIM_NOBODY);
+    return 0;
+}
+
+int
+pf_channel_send(int fd, enum pf_message_kind kind, int errnum)
+{
+    struct sim_fd *f = fd_of(fd);
+    struct sim_process *p = &sim.processes[f->process];
+
+    SIM_CHECK(f->kind == SIM_FD_CHANNEL && kind == PF_MESSAGE_LEAVE && errnum == 0,
+              "an odd message from the master");
+    sim_watch_ask(p);
+    if (!p->worker_end_open)
+        return -EPIPE;
+    p->asked++;
+    p->asked_ever = true;
+    sim_process_hear(f->process);
+    return 0;
+}
+
+int
+pf_channel_receive(int fd, struct pf_message *ret_message)
+{
+    struct sim_fd *f = fd_of(fd);
+    struct sim_process *p = &sim.processes[f->process];
+
+    if (p->outbox_count == 0)
+        return p->worker_end_open ? -EAGAIN : -EPIPE;
+    *ret_message = p->outbox[0];
+    memmove(p->outbox, p->outbox + 1, --p->outbox_count * sizeof p->outbox[0]);
+    return ret_message->kind == 0 ? -EBADMSG : 0;
+}
+
+/* ---- processes
+ * ------------------------------------------------------------------------------------ */
+
+int
+pf_process_fork(struct pf_process *ret_child)
+{
+    struct sim_process *p = &sim.processes[sim.unborn];
+
+    sim_pass(sim_span(50, 400));
+    if (sim.refuse) {
+        sim.counts.births_refused++;
+        return -sim.refuse;
+    }
+    p = &sim.processes[sim.unborn]; /* the table may have moved */
+    p->life = ++sim.life;
+    p->slot = (unsigned)(((char *)sim.fresh_page - sim.pages) / PAGE_BYTES);
+    p->seat = (struct pf_board_seat){sim.fresh_page, sim.hints, sim.bell};
+    p->born = sim.now;
+    p->pidfd = sim_fd_open(SIM_FD_PIDFD, sim.unborn);
+    sim_watch_birth();
+    *ret_child =
+        (struct pf_process){.pid = (pid_t)(1000 + sim.life % 4000000), .pidfd = p->pidfd};
+    sim_process_start(sim.unborn);
+    return 1;
+}
+
+void
+pf_process_signal(const struct pf_process *child, int signum)
+{
+    struct sim_fd *f = fd_of(child->pidfd);
+
+    SIM_CHECK(f->kind == SIM_FD_PIDFD, "a signal to nobody");
+    sim_process_signal(f->process, signum);
+}
+
+int
+pf_process_reap(struct pf_process *child, int *ret_wait_status)
+{
+    unsigned index = fd_of(child->pidfd)->process;
+    struct sim_process *p = &sim.processes[index];
+
+    if (p->state != SIM_ZOMBIE)
+        return -EAGAIN;
+    *ret_wait_status = p->status;
+    sim_watch_reaped(p);
+    sim_process_forget(index);
+    fd_release(child->pidfd);
+    child->pidfd = p->pidfd = -1;
+    release_if_done(index);
+    return 0;
+}
+
+int
+pf_process_adopt_orphans(void)
+{
+    return 0;
+}
+
+void
+pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context)
+{
+    (void)is_ours;
+    (void)context;
+}
+
+unsigned
+pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
+                          void *context)
+{
+    (void)signum;
+    (void)is_ours;
+    (void)context;
+    return 0;
+}
+
+/* pf_process_fork() of this kernel returns in the parent only. */
+PF_NORETURN void
+pf_worker_main(const struct pf_heritage *heritage)
+{
+    (void)heritage;
+    sim_fail("a worker's code runs in the master");
+}
+
+/* ---- doors
+ * ----------------------------------------------------------------------------------------
+ */
+
+unsigned
+pf_listeners_queued(const struct pf_listeners *ls)
+{
+    (void)ls;
+    return sim.queue;
+}
+
+void
+pf_listeners_shut(struct pf_listeners *ls)
+{
+    (void)ls;
+    sim.shut = true;
+    sim.counts.refused += sim.queue;
+    sim.queue = 0;
+}
+
+/* ---- the start and the end of a world
+ * ---------------------------------------------------------------- */
+
+void
+sim_kernel_reset(void)
+{
+    sim_heap_clear();
+    sim.fd_count = 0;
+    sim.fd_free = sim.ready_first = sim.ready_last = -1;
+    sim.process_count = 0;
+    sim.process_free = sim.sleeper_first = sim.sleeper_last = SIM_NOBODY;
+    sim.asleep = sim.woken = sim.queue = sim.pending = 0;
+    sim.shut = sim.rung = sim.passed = false;
+    sim.ending = 0;
+    sim.bell = sim.pass = -1;
+    sim.refuse = 0;
+    sim.door = sim_fd_open(SIM_FD_DOOR, SIM_NOBODY);
+    sim.listeners = (struct pf_listeners){.count = 1};
+    sim.listeners.table[0].fd = sim.door;
+}
+
+void
+sim_kernel_free(void)
+{
+    free(sim.heap);
+    free(sim.fds);
+    free(sim.processes);
+}
