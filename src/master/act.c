@@ -143,7 +143,7 @@ watch_doors(struct pf_master *m, bool watch)
         if (!watch)
             pf_wait_remove(&m->wait, fd);
         else if (pf_wait_add_once(&m->wait, fd, pf_tag(PF_TAG_DOOR, i)) < 0)
-            m->deadline = pf_time_earlier(m->deadline, m->now + PF_SECOND); /* look, then */
+            m->deadline = pf_time_earlier(m->deadline, m->now + PF_PLAN_LOOK);
     }
 }
 

@@ -233,7 +233,7 @@ watch(int fd, uint64_t tag, bool once)
 {
     struct sim_fd *f = fd_of(fd);
 
-    if (sim.watch_trouble > 0 && sim_chance(sim.watch_trouble))
+    if (f->kind == SIM_FD_PIDFD && sim.watch_trouble > 0 && sim_chance(sim.watch_trouble))
         return -ENOSPC;
     f->watched = true;
     f->once = once;
@@ -574,6 +574,18 @@ pf_process_reap(struct pf_process *child, int *ret_wait_status)
     child->pidfd = p->pidfd = -1;
     release_if_done(index);
     return 0;
+}
+
+/* The master waits for it here, as it does in fact. */
+void
+pf_process_abandon(struct pf_process *child)
+{
+    int status;
+
+    pf_process_signal(child, SIGKILL);
+    while (pf_process_reap(child, &status) == -EAGAIN)
+        sim_pass(PF_MILLISECOND);
+    sim.abandoned++;
 }
 
 int

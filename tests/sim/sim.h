@@ -231,7 +231,7 @@ struct sim {
     unsigned backlog;
     unsigned trouble; /* per mille of operator's moments in which births are refused */
     pf_time operator_most;
-    unsigned watch_trouble; /* per mille: epoll_ctl(2) refuses */
+    unsigned watch_trouble; /* per mille: epoll_ctl(2) refuses a pidfd */
 
     /* the kernel */
     struct sim_event *heap;
@@ -269,7 +269,8 @@ struct sim {
     pf_time stop_bound;
     pf_time jumped; /* all jumps of the clock since the end was asked for */
     uint64_t buried;
-    unsigned max_ever; /* largest max_servers so far */
+    uint64_t abandoned; /* births undone because they could not be watched */
+    unsigned max_ever;  /* largest max_servers so far */
     pf_time started;
     pf_time deadline;         /* of the present sleep */
     struct sim_grave *graves; /* by slot */

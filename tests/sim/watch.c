@@ -549,6 +549,7 @@ sim_watch_reset(void)
     sim.stop_asked = 0;
     sim.stop_bound = PF_NEVER;
     sim.buried = 0;
+    sim.abandoned = 0;
     sim.max_ever = sim.policy.max_servers;
     note_count = 0;
     sim.started = sim.now;
@@ -570,7 +571,8 @@ sim_watch_end(void)
     SIM_CHECK(sim.now <= sim.stop_bound + slack(), "the end took %.3f s, %.3f s too long",
               (double)(sim.now - sim.stop_asked) / PF_SECOND,
               (double)(sim.now - sim.stop_bound) / PF_SECOND);
-    SIM_CHECK(pool->stop == PF_STOP_GIVE_UP || (sim.alive == 0 && sim.buried == sim.life),
+    SIM_CHECK(pool->stop == PF_STOP_GIVE_UP ||
+                  (sim.alive == 0 && sim.buried + sim.abandoned == sim.life),
               "%u alive at the end, %llu of %llu buried", sim.alive,
               (unsigned long long)sim.buried, (unsigned long long)sim.life);
 }
