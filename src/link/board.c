@@ -20,11 +20,13 @@
  * lower and the master sleeps. */
 #include "link/board.h"
 
-#include "os/share.h"
 #include "os/wake.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+
+static_assert(sizeof(struct pf_board_slot) <= 256, "pf_share_page_clear() clears it");
 
 #define ONE_CHANGE     ((uint64_t)1 << 32)
 #define IDLE_OF(count) ((uint32_t)(count))
@@ -32,14 +34,16 @@
 int
 pf_board_open(struct pf_board *b, unsigned capacity)
 {
+    int r;
+
     *b = (struct pf_board){.capacity = capacity};
+    r = pf_share_pages_open(&b->pages, capacity);
     b->hints = pf_share_open(sizeof *b->hints);
-    b->pages = pf_share_reserve(capacity);
-    b->mapped = calloc(capacity, sizeof *b->mapped);
+    b->used = calloc(capacity, sizeof *b->used);
     b->counted = calloc(capacity, sizeof *b->counted);
-    if (!b->hints || !b->pages || !b->mapped || !b->counted) {
+    if (r < 0 || !b->hints || !b->used || !b->counted) {
         pf_board_close(b);
-        return -ENOMEM;
+        return r < 0 ? r : -ENOMEM;
     }
     atomic_store(&b->hints->lowest, UINT32_MAX);
     return 0;
@@ -49,39 +53,34 @@ void
 pf_board_close(struct pf_board *b)
 {
     pf_share_close(b->hints, sizeof *b->hints);
-    pf_share_close(b->pages, b->capacity * pf_share_page_bytes());
-    free(b->mapped);
+    pf_share_pages_close(&b->pages);
+    free(b->used);
     free(b->counted);
-    *b = (struct pf_board){0};
-}
-
-static void *
-page_of(const struct pf_board *b, unsigned slot)
-{
-    PF_ASSERT(slot < b->capacity);
-    return b->pages + slot * pf_share_page_bytes();
+    *b = (struct pf_board){.pages.fd = -1};
 }
 
 int
 pf_board_fresh(struct pf_board *b, unsigned slot)
 {
-    int r = pf_share_fresh_page(page_of(b, slot));
+    int r;
 
+    PF_ASSERT(slot < b->capacity);
+    r = pf_share_page_clear(&b->pages, slot);
     if (r == 0)
-        b->mapped[slot] = b->counted[slot] = true;
+        b->used[slot] = b->counted[slot] = true;
     return r;
 }
 
-void
-pf_board_settle(struct pf_board *b, unsigned slot)
+struct pf_board_slot *
+pf_board_claim(struct pf_board *b, unsigned slot)
 {
-    pf_share_keep_from_children(page_of(b, slot));
+    return pf_share_page_claim(&b->pages, slot);
 }
 
 struct pf_board_slot *
 pf_board_slot(const struct pf_board *b, unsigned slot)
 {
-    return slot < b->capacity && b->mapped[slot] ? page_of(b, slot) : NULL;
+    return slot < b->capacity && b->used[slot] ? pf_share_page(&b->pages, slot) : NULL;
 }
 
 void

@@ -21,6 +21,7 @@
 
 #include "base/attr.h"
 #include "base/time.h"
+#include "os/share.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -55,22 +56,23 @@ struct pf_board_hints {
 
 struct pf_board {
     struct pf_board_hints *hints;
-    char *pages;       /* one per slot, mapped from a worker's birth on */
-    unsigned capacity; /* slots */
-    bool *mapped;      /* private: which pages may be read */
-    bool *counted;     /* private: which slots the idle count is about */
+    struct pf_share_pages pages; /* one per slot */
+    unsigned capacity;           /* slots */
+    bool *used;                  /* private: which pages were ever a worker's */
+    bool *counted;               /* private: which slots the idle count is about */
 };
 
 /* 0 or -ENOMEM. Close accepts a board whose open failed. */
 PF_MUST_USE int pf_board_open(struct pf_board *b, unsigned capacity);
 void pf_board_close(struct pf_board *b);
 
-/* Before a fork: a fresh page for this slot, which the next child will have. After it:
- * keep it from all later children. 0 or a negative errno. */
+/* Before a fork: a fresh page for this slot. 0 or a negative errno. */
 PF_MUST_USE int pf_board_fresh(struct pf_board *b, unsigned slot);
-void pf_board_settle(struct pf_board *b, unsigned slot);
 
-/* The page of a slot; NULL before its first worker. */
+/* In the worker, once: its own page, and no way to any other. NULL: no memory left. */
+struct pf_board_slot *pf_board_claim(struct pf_board *b, unsigned slot);
+
+/* The master's view of a slot's page; NULL before its first worker. */
 struct pf_board_slot *pf_board_slot(const struct pf_board *b, unsigned slot);
 
 /* The worker of this slot is dead: it is not counted as idle any more. */

@@ -254,8 +254,8 @@ fork_into(struct fixture *f, unsigned slot)
     assert_int_equal(pf_board_fresh(&f->board, slot), 0);
     pid = fork();
     assert_true(pid >= 0);
-    if (pid > 0)
-        pf_board_settle(&f->board, slot);
+    if (pid == 0)
+        f->seats[slot].slot = pf_board_claim(&f->board, slot);
     return pid;
 }
 
@@ -288,8 +288,6 @@ a_neighbours_page_is_out_of_reach(void **state)
 
     (void)state;
     open(&f);
-    for (unsigned i = 0; i < SLOTS; i++)
-        pf_board_settle(&f.board, i);
     pid = fork_into(&f, 1);
     if (pid == 0) {
         die_of_faults();
@@ -311,13 +309,12 @@ a_scribbler_harms_nobody(void **state)
     (void)state;
     open(&f);
     for (unsigned i = 0; i < SLOTS; i++) {
-        pf_board_settle(&f.board, i);
         if (i != 1)
             pf_board_say_idle(&f.seats[i], 1);
     }
     pid = fork_into(&f, 1);
     if (pid == 0) {
-        memset((void *)pf_board_slot(&f.board, 1), 0xff, pf_share_page_bytes());
+        memset((void *)f.seats[1].slot, 0xff, pf_share_page_bytes());
         memset((void *)f.board.hints, 0xff, sizeof *f.board.hints);
         _exit(0);
     }

@@ -19,43 +19,63 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Descriptors in a row are closed by one call: there are two for every sibling, and the
- * master opened them one after the other. */
-struct run {
-    unsigned first;
-    unsigned count;
+/* There are two descriptors for every sibling, and closing them one by one would make a
+ * birth dear in a large pool. They are marked in a map, and each unbroken run of marks is
+ * closed by one call. */
+enum {
+    MAP_BITS = 65536, /* descriptors beyond are closed singly */
+    WORD_BITS = 64,
+};
+
+struct map {
+    unsigned used; /* words of the map in use */
+    uint64_t words[MAP_BITS / WORD_BITS];
 };
 
 static void
-close_run(struct run *run)
+mark(struct map *map, int fd)
 {
-    if (run->count > 0)
-        (void)close_range(run->first, run->first + run->count - 1, 0);
-    run->count = 0;
+    unsigned word = (unsigned)fd / WORD_BITS;
+
+    if (fd < 0)
+        return;
+    if (fd >= MAP_BITS) {
+        (void)close(fd);
+        return;
+    }
+    for (; map->used <= word; map->used++)
+        map->words[map->used] = 0;
+    map->words[word] |= (uint64_t)1 << fd % WORD_BITS;
+}
+
+static bool
+is_marked(const struct map *map, unsigned fd)
+{
+    return fd < map->used * WORD_BITS && (map->words[fd / WORD_BITS] >> fd % WORD_BITS & 1);
 }
 
 static void
-close_later(struct run *run, int fd)
+close_marked(const struct map *map)
 {
-    if (fd < 0)
-        return;
-    if (run->count == 0 || (unsigned)fd != run->first + run->count) {
-        close_run(run);
-        run->first = (unsigned)fd;
+    for (unsigned fd = 0; fd < map->used * WORD_BITS; fd++) {
+        unsigned first = fd;
+        while (is_marked(map, fd))
+            fd++;
+        if (fd > first)
+            (void)close_range(first, fd - 1, 0);
     }
-    run->count++;
 }
 
 static void
 forget_master(struct pf_master *m)
 {
-    struct run run = {0, 0};
+    static struct map map; /* in the child: pages that nobody has touched */
 
     for (unsigned i = 0; i < m->pool.used; i++) {
-        close_later(&run, m->children[i].channel);
-        close_later(&run, m->children[i].process.pidfd);
+        mark(&map, m->children[i].channel);
+        mark(&map, m->children[i].process.pidfd);
     }
-    close_run(&run);
+    close_marked(&map);
     pf_wait_close(&m->wait);
     pf_signal_close(&m->signals);
     if (m->setup.on_fork)
@@ -69,7 +89,7 @@ become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master,
     struct pf_heritage heritage = {
         .recipe = m->setup.recipe,
         .listeners = m->setup.listeners,
-        .seat = {.slot = pf_board_slot(&m->board, slot),
+        .seat = {.slot = pf_board_claim(&m->board, slot),
                  .hints = m->board.hints,
                  .wake_fd = m->wake},
         .pass_fd = m->pass,
@@ -80,6 +100,8 @@ become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master,
     };
 
     forget_master(m);
+    if (!heritage.seat.slot)
+        _exit(PF_WORKER_EXIT_SETUP);
     pf_worker_main(&heritage);
 }
 
@@ -152,10 +174,8 @@ pf_master_spawn(struct pf_master *m)
     if (slot == m->pool.capacity)
         return false;
     r = pf_board_fresh(&m->board, slot);
-    if (r == 0) {
+    if (r == 0)
         r = fork_worker(m, slot);
-        pf_board_settle(&m->board, slot);
-    }
     if (r < 0)
         pf_log(PREFORK_LOG_WARNING, "cannot start a worker: %s; trying again soon",
                strerror(-r));

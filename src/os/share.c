@@ -1,21 +1,30 @@
-/* Shared anonymous memory, page by page.
+/* Shared memory: one piece for everybody, and pages of which a child gets one.
  *
- * Each page is a mapping of its own kernel object. That is what makes a worker unable to
- * reach its neighbour's page: it has no descriptor to map one with, the pages of others
- * are not in its address space (MADV_DONTFORK), and growing its own mapping with
- * mremap(2) runs off the end of a one-page object. One object with a page per worker
- * would not have the last property. */
+ * The pages are one memfd(2), mapped as a whole by the opener in a single mapping that
+ * children do not inherit (MADV_DONTFORK): what fork(2) copies does not grow with the
+ * number of pages. A child maps its own page from the descriptor and closes that. Then a
+ * stray pointer cannot reach a neighbour: nothing of the others is in its address space.
+ *
+ * Code that means harm could still grow its one mapping over the following pages with
+ * mremap(2). mseal(2), where the kernel has it (Linux 6.10), takes that away; on older
+ * ones it remains, and docs/notes/0001 says what it could be used for (little: the master
+ * believes nothing that stands there).
+ *
+ * Memory is made by pwrite(2), which can fail, and not by touching it, which would end the
+ * process with SIGBUS when none is left. */
 #include "os/share.h"
 
+#include "os/fd.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-size_t
-pf_share_page_bytes(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
+#ifndef SYS_mseal
+#define SYS_mseal 462 /* the same on every architecture; not in Debian 12's headers */
+#endif
 
 void *
 pf_share_open(size_t bytes)
@@ -33,29 +42,85 @@ pf_share_close(void *memory, size_t bytes)
         (void)munmap(memory, bytes);
 }
 
-void *
-pf_share_reserve(size_t count)
+size_t
+pf_share_page_bytes(void)
 {
-    void *pages = mmap(NULL, count * pf_share_page_bytes(), PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
 
-    if (pages == MAP_FAILED)
-        return NULL;
-    (void)madvise(pages, count * pf_share_page_bytes(), MADV_DONTFORK);
-    return pages;
+/* Its size is fixed for good: nobody can cut away what others have mapped. */
+static int
+make_object(size_t bytes)
+{
+    int fd = memfd_create("prefork-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)bytes) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
+        int errnum = errno;
+        pf_fd_close(&fd);
+        return -errnum;
+    }
+    return fd;
 }
 
 int
-pf_share_fresh_page(void *page)
+pf_share_pages_open(struct pf_share_pages *pages, size_t count)
 {
-    void *mapped = mmap(page, pf_share_page_bytes(), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    size_t bytes = count * pf_share_page_bytes();
+    void *memory;
 
-    return mapped == MAP_FAILED ? -errno : 0;
+    *pages = (struct pf_share_pages){.fd = make_object(bytes), .count = count};
+    if (pages->fd < 0)
+        return pages->fd;
+    memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pages->fd, 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    pages->memory = memory;
+    return madvise(memory, bytes, MADV_DONTFORK) < 0 ? -errno : 0;
 }
 
 void
-pf_share_keep_from_children(void *page)
+pf_share_pages_close(struct pf_share_pages *pages)
 {
-    (void)madvise(page, pf_share_page_bytes(), MADV_DONTFORK);
+    pf_share_close(pages->memory, pages->count * pf_share_page_bytes());
+    pages->memory = NULL;
+    pf_fd_close(&pages->fd);
+}
+
+void *
+pf_share_page(const struct pf_share_pages *pages, size_t index)
+{
+    PF_ASSERT(index < pages->count);
+    return pages->memory + index * pf_share_page_bytes();
+}
+
+static off_t
+offset_of(size_t index)
+{
+    return (off_t)(index * pf_share_page_bytes());
+}
+
+int
+pf_share_page_clear(struct pf_share_pages *pages, size_t index)
+{
+    static const char zeros[256]; /* more than anybody keeps in a page */
+    ssize_t n = pwrite(pages->fd, zeros, sizeof zeros, offset_of(index));
+
+    return n < 0 ? -errno : 0;
+}
+
+void *
+pf_share_page_claim(struct pf_share_pages *pages, size_t index)
+{
+    size_t bytes = pf_share_page_bytes();
+    void *page =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pages->fd, offset_of(index));
+
+    pf_fd_close(&pages->fd);
+    if (page == MAP_FAILED)
+        return NULL;
+    (void)syscall(SYS_mseal, page, bytes, 0UL); /* ENOSYS on older kernels */
+    return page;
 }

@@ -6,21 +6,33 @@
 
 #include <stddef.h>
 
-/* Size of a page in bytes. */
-size_t pf_share_page_bytes(void);
-
 /* Zeroed memory that every process forked later shares; NULL: none left. */
 void *pf_share_open(size_t bytes);
 void pf_share_close(void *memory, size_t bytes);
 
-/* Address space for count pages in which nothing is mapped yet; NULL: none left. */
-void *pf_share_reserve(size_t count);
+/* Pages of which the opener sees all, and a child that it forks one. */
+struct pf_share_pages {
+    int fd;       /* of the memory behind them; -1: not open */
+    char *memory; /* the opener's view */
+    size_t count;
+};
 
-/* Map a fresh, zeroed, shared page at this page of a reservation, in place of what was
- * there. The next child forked has it. 0 or a negative errno. */
-PF_MUST_USE int pf_share_fresh_page(void *page);
+/* Size of a page in bytes. */
+size_t pf_share_page_bytes(void);
 
-/* Children forked from here on do not have this page. */
-void pf_share_keep_from_children(void *page);
+/* 0 or a negative errno. Children forked from here on have no part of the view. Close
+ * accepts pages whose open failed. */
+PF_MUST_USE int pf_share_pages_open(struct pf_share_pages *pages, size_t count);
+void pf_share_pages_close(struct pf_share_pages *pages);
+
+/* The opener's view of a page. Reading one that was never cleared is fine. */
+void *pf_share_page(const struct pf_share_pages *pages, size_t index);
+
+/* Make a page exist and zero it. 0 or a negative errno: no memory left. */
+PF_MUST_USE int pf_share_page_clear(struct pf_share_pages *pages, size_t index);
+
+/* In a child: map this one page, writable, and give up the way to all others. NULL: no
+ * memory left. */
+void *pf_share_page_claim(struct pf_share_pages *pages, size_t index);
 
 #endif

@@ -417,13 +417,6 @@ pf_share_open(size_t bytes)
     return sim.hints;
 }
 
-void *
-pf_share_reserve(size_t count)
-{
-    sim.pages = calloc(count, PAGE_BYTES);
-    return sim.pages;
-}
-
 void
 pf_share_close(void *memory, size_t bytes)
 {
@@ -432,19 +425,43 @@ pf_share_close(void *memory, size_t bytes)
 }
 
 int
-pf_share_fresh_page(void *page)
+pf_share_pages_open(struct pf_share_pages *pages, size_t count)
 {
-    if (sim.refuse == ENOMEM && sim_chance(300))
-        return -ENOMEM;
-    memset(page, 0, PAGE_BYTES);
-    sim.fresh_page = page;
-    return 0;
+    sim.pages = calloc(count, PAGE_BYTES);
+    *pages = (struct pf_share_pages){.fd = -1, .memory = sim.pages, .count = count};
+    return sim.pages ? 0 : -ENOMEM;
 }
 
 void
-pf_share_keep_from_children(void *page)
+pf_share_pages_close(struct pf_share_pages *pages)
 {
-    (void)page;
+    free(pages->memory);
+    pages->memory = NULL;
+}
+
+void *
+pf_share_page(const struct pf_share_pages *pages, size_t index)
+{
+    return pages->memory + index * PAGE_BYTES;
+}
+
+int
+pf_share_page_clear(struct pf_share_pages *pages, size_t index)
+{
+    if (sim.refuse == ENOMEM && sim_chance(300))
+        return -ENOMEM;
+    sim.fresh_page = pf_share_page(pages, index);
+    memset(sim.fresh_page, 0, PAGE_BYTES);
+    return 0;
+}
+
+/* Nobody is a child here. */
+void *
+pf_share_page_claim(struct pf_share_pages *pages, size_t index)
+{
+    (void)pages;
+    (void)index;
+    sim_fail("a child ran in the master's process");
 }
 
 /* ---- the channel
