@@ -20,11 +20,11 @@
  * lower and the master sleeps. */
 #include "link/board.h"
 
+#include "os/memory.h"
 #include "os/wake.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 
 static_assert(sizeof(struct pf_board_slot) <= 256, "pf_share_page_clear() clears it");
 
@@ -39,8 +39,8 @@ pf_board_open(struct pf_board *b, unsigned capacity)
     *b = (struct pf_board){.capacity = capacity};
     r = pf_share_pages_open(&b->pages, capacity);
     b->hints = pf_share_open(sizeof *b->hints);
-    b->used = calloc(capacity, sizeof *b->used);
-    b->counted = calloc(capacity, sizeof *b->counted);
+    b->used = pf_memory_new(capacity * sizeof *b->used);
+    b->counted = pf_memory_new(capacity * sizeof *b->counted);
     if (r < 0 || !b->hints || !b->used || !b->counted) {
         pf_board_close(b);
         return r < 0 ? r : -ENOMEM;
@@ -54,8 +54,7 @@ pf_board_close(struct pf_board *b)
 {
     pf_share_close(b->hints, sizeof *b->hints);
     pf_share_pages_close(&b->pages);
-    free(b->used);
-    free(b->counted);
+    pf_board_leave(b);
     *b = (struct pf_board){.pages.fd = -1};
 }
 
@@ -69,6 +68,14 @@ pf_board_fresh(struct pf_board *b, unsigned slot)
     if (r == 0)
         b->used[slot] = b->counted[slot] = true;
     return r;
+}
+
+void
+pf_board_leave(struct pf_board *b)
+{
+    pf_memory_free(b->used, b->capacity * sizeof *b->used);
+    pf_memory_free(b->counted, b->capacity * sizeof *b->counted);
+    b->used = b->counted = NULL;
 }
 
 struct pf_board_slot *

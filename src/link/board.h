@@ -72,6 +72,9 @@ PF_MUST_USE int pf_board_fresh(struct pf_board *b, unsigned slot);
 /* In the worker, once: its own page, and no way to any other. NULL: no memory left. */
 struct pf_board_slot *pf_board_claim(struct pf_board *b, unsigned slot);
 
+/* In the worker: give up the master's private tables. */
+void pf_board_leave(struct pf_board *b);
+
 /* The master's view of a slot's page; NULL before its first worker. */
 struct pf_board_slot *pf_board_slot(const struct pf_board *b, unsigned slot);
 

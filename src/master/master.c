@@ -8,11 +8,11 @@
 #include "master/tags.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/memory.h"
 #include "os/signal.h"
 #include "os/wake.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Slots: the workers there may be, twice over, so that TTIN has room. */
@@ -25,8 +25,9 @@ capacity_for(const struct pf_policy *policy)
 static int
 allocate(struct pf_master *m, unsigned capacity)
 {
-    m->slots = calloc(capacity, sizeof *m->slots);
-    m->children = calloc(capacity, sizeof *m->children);
+    m->slots = pf_memory_new(capacity * sizeof *m->slots);
+    m->children = pf_memory_new(capacity * sizeof *m->children);
+    m->capacity = capacity;
     if (!m->slots || !m->children)
         return -ENOMEM;
     for (unsigned i = 0; i < capacity; i++)
@@ -147,17 +148,27 @@ measure(struct pf_master *m)
 void
 pf_master_run(struct pf_master *m)
 {
-    struct pf_plan plan;
+    struct pf_plan *plan = &m->plan;
 
     do {
-        pf_master_collect(m); /* sleep, then gather facts     */
-        pf_plan_make(&plan, &m->pool, &m->policy, m->now); /* decide; no side effects */
-        pf_master_act(m, &plan);  /* fork, ask, signal, bury      */
-        pf_master_tell(m, &plan); /* log reasons, run idle hook   */
+        pf_master_collect(m); /* sleep, then gather facts */
+        pf_plan_make(plan, &m->pool, &m->policy,
+                     m->now);    /* decide: nothing outside moves */
+        pf_master_act(m, plan);  /* fork, ask, signal, bury */
+        pf_master_tell(m, plan); /* say what was done and why */
         announce(m);
         measure(m);
-    } while (!plan.finished);
+    } while (!plan->finished);
     pf_master_sweep_orphans(m);
+}
+
+void
+pf_master_drop_tables(struct pf_master *m)
+{
+    pf_memory_free(m->children, m->capacity * sizeof *m->children);
+    pf_memory_free(m->slots, m->capacity * sizeof *m->slots);
+    m->children = NULL;
+    m->slots = NULL;
 }
 
 void
@@ -169,8 +180,5 @@ pf_master_close(struct pf_master *m)
     pf_fd_close(&m->pass);
     pf_wait_close(&m->wait);
     pf_board_close(&m->board);
-    free(m->children);
-    free(m->slots);
-    m->children = NULL;
-    m->slots = NULL;
+    pf_master_drop_tables(m);
 }

@@ -34,7 +34,8 @@ struct pf_master_setup {
     void (*on_ready)(void *context);
     /* The first workers all failed: the server cannot start. True: give up. May be NULL. */
     bool (*on_bad_start)(void *context);
-    /* In a new worker: close what the starting process holds. May be NULL. */
+    /* In a new worker, the last that is done with the master: close what the starting
+     * process holds, drop its memory, the master's struct included. May be NULL. */
     void (*on_fork)(void *context);
     void *context;
 };
@@ -45,6 +46,8 @@ struct pf_master {
     struct pf_pool pool;
     struct pf_slot *slots;
     struct pf_child *children;
+    unsigned capacity;   /* of both tables */
+    struct pf_plan plan; /* of this turn: not on the stack, of which children keep a copy */
     struct pf_board board;
     struct pf_wait wait;
     int signals;          /* signalfd */
@@ -73,6 +76,9 @@ PF_MUST_USE int pf_master_open(struct pf_master *m, const struct pf_master_setup
 void pf_master_run(struct pf_master *m);
 
 void pf_master_close(struct pf_master *m);
+
+/* Give up the tables: in a new worker, which would keep outdated copies of them. */
+void pf_master_drop_tables(struct pf_master *m);
 
 /* ---- the steps of a turn, one file each ---- */
 

@@ -12,6 +12,7 @@
 #include "master/master.h"
 #include "master/tags.h"
 #include "os/fd.h"
+#include "os/memory.h"
 #include "os/signal.h"
 #include "worker/worker.h"
 
@@ -28,7 +29,7 @@ enum {
 };
 
 struct map {
-    unsigned used; /* words of the map in use */
+    unsigned used; /* words of the map in use; those beyond may be anything */
     uint64_t words[MAP_BITS / WORD_BITS];
 };
 
@@ -39,7 +40,7 @@ mark(struct map *map, int fd)
 
     if (fd < 0)
         return;
-    if (fd >= MAP_BITS) {
+    if (!map || fd >= MAP_BITS) {
         (void)close(fd);
         return;
     }
@@ -67,17 +68,28 @@ close_marked(const struct map *map)
 }
 
 static void
-forget_master(struct pf_master *m)
+close_siblings(struct pf_master *m)
 {
-    static struct map map; /* in the child: pages that nobody has touched */
+    struct map *map = pf_memory_new(sizeof *map);
 
     for (unsigned i = 0; i < m->pool.used; i++) {
-        mark(&map, m->children[i].channel);
-        mark(&map, m->children[i].process.pidfd);
+        mark(map, m->children[i].channel);
+        mark(map, m->children[i].process.pidfd);
     }
-    close_marked(&map);
+    if (map)
+        close_marked(map);
+    pf_memory_free(map, sizeof *map);
+}
+
+/* After on_fork() there is no *m any more. */
+static void
+forget_master(struct pf_master *m)
+{
+    close_siblings(m);
     pf_wait_close(&m->wait);
     pf_signal_close(&m->signals);
+    pf_board_leave(&m->board);
+    pf_master_drop_tables(m);
     if (m->setup.on_fork)
         m->setup.on_fork(m->setup.context);
 }

@@ -23,6 +23,7 @@
 #include "net/inherit.h"
 #include "os/credential.h"
 #include "os/fd.h"
+#include "os/memory.h"
 #include "os/signal.h"
 #include "os/title.h"
 
@@ -159,6 +160,7 @@ forget_in_worker(void *context)
     struct startup *s = context;
 
     pf_daemon_forget(&s->daemonized);
+    pf_memory_free(s, sizeof *s);
 }
 
 static unsigned
@@ -255,9 +257,12 @@ int
 pf_startup_run(struct prefork *p, const struct pf_config *config,
                struct pf_listeners *listeners, struct pf_error *error)
 {
-    static struct startup startup; /* large, and one at a time */
-    struct startup *s = &startup;
+    struct startup *s = pf_memory_new(sizeof *s);
 
+    if (!s) {
+        (void)pf_error_set(error, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
+        return error->exit_code;
+    }
     *s = (struct startup){
         .p = p,
         .config = config,
@@ -271,5 +276,6 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
     else if (pf_log_fd() != STDERR_FILENO)
         pf_log(PREFORK_LOG_ERROR, "%s", error->text);
     undo(s);
+    pf_memory_free(s, sizeof *s);
     return error->exit_code;
 }

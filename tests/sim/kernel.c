@@ -9,6 +9,7 @@
  * and its act, and between an act and the next sleep, come to be tried. */
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/memory.h"
 #include "os/process.h"
 #include "os/share.h"
 #include "os/signal.h"
@@ -419,6 +420,19 @@ pf_share_open(size_t bytes)
 
 void
 pf_share_close(void *memory, size_t bytes)
+{
+    (void)bytes;
+    free(memory);
+}
+
+void *
+pf_memory_new(size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
+void
+pf_memory_free(void *memory, size_t bytes)
 {
     (void)bytes;
     free(memory);

@@ -1,0 +1,20 @@
+/* Anonymous private mappings. */
+#include "os/memory.h"
+
+#include <sys/mman.h>
+
+void *
+pf_memory_new(size_t bytes)
+{
+    void *memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void
+pf_memory_free(void *memory, size_t bytes)
+{
+    if (memory)
+        (void)munmap(memory, bytes);
+}
