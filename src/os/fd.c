@@ -57,7 +57,8 @@ pf_fd_fill_stdio(void)
     int fd;
 
     do
-        fd = open("/dev/null", O_RDWR); /* the lowest free number */
+        fd = open("/dev/null", O_RDWR); /* NOLINT(android-cloexec-open): the lowest free
+                                           number, and standard descriptors stay open */
     while (fd >= 0 && fd <= STDERR_FILENO);
     pf_fd_close(&fd);
 }
