@@ -6,12 +6,13 @@
  *
  * What a bad start is. A worker that ends before it was ready, or that ends by itself
  * (not asked, not signalled) before it either accepted a connection or lived
- * PF_POOL_PROOF long. One exception: a worker that was ready and died of SIGKILL was
- * killed by somebody, not by its program. Bad starts of one batch count once: only a
- * worker born after the last counted failure can be the next one. A streak ends when a
- * worker born after the last failure proves itself. Workers that were there before prove
- * nothing: the old ones may serve happily while every new one fails in its
- * child_init_hook. */
+ * PF_POOL_PROOF long. One exception: a worker that was ready and died of
+ * SIGKILL was killed by somebody, not by its program. Bad starts of one batch count once:
+ * only a worker born after the last counted failure can be the next one. A streak ends when
+ * a worker born after the last failure proves itself (where a program runs for each
+ * connection, by a connection: living idle says nothing of the program). Workers that were
+ * there before prove nothing: the old ones may serve happily while every new one fails in
+ * its child_init_hook. */
 #include "core/pool.h"
 
 #include "base/attr.h"
@@ -155,6 +156,13 @@ proven(const struct pf_slot *s, pf_time now)
            (s->told.requests > 0 || now - s->born >= PF_POOL_PROOF);
 }
 
+/* It shows that workers can do their work. */
+static bool
+proves_the_program(const struct pf_pool *pool, const struct pf_slot *s, pf_time now)
+{
+    return proven(s, now) && (s->told.requests > 0 || !pool->only_requests_prove);
+}
+
 static bool
 killed_from_outside(const struct pf_slot *s)
 {
@@ -183,7 +191,7 @@ streak_is_over(const struct pf_pool *pool, pf_time now)
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
         if (s->life != PF_LIFE_VACANT && of_next_batch(pool, s) &&
-            proven(s, s->life == PF_LIFE_GONE ? s->ended : now))
+            proves_the_program(pool, s, s->life == PF_LIFE_GONE ? s->ended : now))
             return true;
     }
     return false;

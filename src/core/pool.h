@@ -77,8 +77,9 @@ struct pf_pool {
     uint32_t random;                  /* state of the jitter's generator */
 
     pf_time last_birth;
-    struct pf_backoff start; /* births that came to nothing */
-    struct pf_backoff fork;  /* fork(2) refused */
+    bool only_requests_prove; /* living for a while does not end a streak */
+    struct pf_backoff start;  /* births that came to nothing */
+    struct pf_backoff fork;   /* fork(2) refused */
 
     struct pf_low_water waiting;   /* window of check_for_waiting */
     struct pf_low_water quiet;     /* window of spare_timeout */

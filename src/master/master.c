@@ -91,6 +91,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     m->now = pf_clock_now();
     m->deadline = m->now;
     pf_pool_init(&m->pool, m->slots, capacity, setup->seed, m->now);
+    m->pool.only_requests_prove = setup->recipe->handler == PF_HANDLER_NOWAIT;
     return 0;
 }
 
