@@ -44,7 +44,8 @@ answer(int fd, int listener, int count)
     (void)snprintf(mine, sizeof mine, "%d", (int)getpid());
     (void)dprintf(fd, "pid=%s via=%d fd0=%d fds=%s pid_matches=%d ports=%s blocking=", mine,
                   listener, is_listening(0), variable("LISTEN_FDS"),
-                  strcmp(variable("LISTEN_PID"), mine) == 0, variable("SERVER_STARTER_PORT"));
+                  strcmp(variable("LISTEN_PID"), mine) == 0,
+                  variable("SERVER_STARTER_PORT"));
     for (int i = 0; i < count; i++)
         (void)dprintf(fd, "%d", !(fcntl(3 + i, F_GETFL) & O_NONBLOCK));
     (void)dprintf(fd, "\n");

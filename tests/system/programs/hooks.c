@@ -15,8 +15,7 @@ static int magic;
 
 #define SAY(data, ...) say(__func__, data, __VA_ARGS__)
 
-__attribute__((format(printf, 3, 4)))
-static int
+__attribute__((format(printf, 3, 4))) static int
 say(const char *hook, const void *data, const char *format, ...)
 {
     const char *refuse = getenv("REFUSE");
@@ -45,7 +44,11 @@ post_configure_hook(struct prefork *p, void *data)
     return SAY(data, "listener=%s", prefork_listener_text(p, 0) ? "bound" : "none");
 }
 
-static int after_init(void *data) { return SAY(data, "%s", ""); }
+static int
+after_init(void *data)
+{
+    return SAY(data, "%s", "");
+}
 
 static int
 post_bind_hook(struct prefork *p, void *data)
@@ -53,10 +56,26 @@ post_bind_hook(struct prefork *p, void *data)
     return SAY(data, "listener=%s", prefork_listener_text(p, 0));
 }
 
-static int pre_loop_hook(void *data) { return SAY(data, "%s", ""); }
-static void run_n_children_hook(unsigned n, void *data) { SAY(data, "n=%u", n); }
-static void pre_fork_hook(void *data) { SAY(data, "%s", ""); }
-static void register_child(pid_t pid, void *data) { SAY(data, "pid=%d", (int)pid); }
+static int
+pre_loop_hook(void *data)
+{
+    return SAY(data, "%s", "");
+}
+static void
+run_n_children_hook(unsigned n, void *data)
+{
+    SAY(data, "n=%u", n);
+}
+static void
+pre_fork_hook(void *data)
+{
+    SAY(data, "%s", "");
+}
+static void
+register_child(pid_t pid, void *data)
+{
+    SAY(data, "pid=%d", (int)pid);
+}
 
 static void
 idle_loop_hook(void *data)
@@ -73,8 +92,8 @@ cleanup_dead_child_hook(const struct prefork_child *child, void *data)
 {
     int status = child->wait_status;
 
-    SAY(data, "pid=%d slot=%u %s=%d requests=%lu ready=%d age=%s", (int)child->pid, child->slot,
-        WIFSIGNALED(status) ? "signal" : "status",
+    SAY(data, "pid=%d slot=%u %s=%d requests=%lu ready=%d age=%s", (int)child->pid,
+        child->slot, WIFSIGNALED(status) ? "signal" : "status",
         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), child->requests,
         child->ready, child->age > 0 ? "positive" : "zero");
 }
@@ -145,9 +164,21 @@ post_client_connection_hook(struct prefork_worker *w, void *data)
     SAY(data, "requests=%lu", prefork_requests(w));
 }
 
-static void before_shutdown(const char *reason, void *data) { SAY(data, "reason=%s", reason); }
-static void pre_server_close_hook(void *data) { SAY(data, "%s", ""); }
-static void post_child_cleanup_hook(void *data) { SAY(data, "%s", ""); }
+static void
+before_shutdown(const char *reason, void *data)
+{
+    SAY(data, "reason=%s", reason);
+}
+static void
+pre_server_close_hook(void *data)
+{
+    SAY(data, "%s", "");
+}
+static void
+post_child_cleanup_hook(void *data)
+{
+    SAY(data, "%s", "");
+}
 
 int
 main(int argc, char **argv)

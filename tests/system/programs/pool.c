@@ -32,8 +32,7 @@
 
 static bool is_full; /* this worker shall have no descriptor left */
 
-static void
-append(const char *variable, const char *format, ...)
+static void append(const char *variable, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 static void
@@ -121,7 +120,8 @@ static void
 ended(const struct prefork_child *child, void *data)
 {
     (void)data;
-    append("POOL_ENDS", "%d %d %lu\n", (int)child->pid, child->wait_status, child->requests);
+    append("POOL_ENDS", "%d %d %lu\n", (int)child->pid, child->wait_status,
+           child->requests);
 }
 
 static void
@@ -170,7 +170,8 @@ chatter(struct prefork_conn *c)
     (void)prefork_printf(c, "%d talks\n", (int)getpid());
     while (write(prefork_fd(c), "blah\n", 5) > 0)
         continue;
-    prefork_log(PREFORK_LOG_NOTICE, "%d is not heard: %s", (int)getpid(), strerrorname_np(errno));
+    prefork_log(PREFORK_LOG_NOTICE, "%d is not heard: %s", (int)getpid(),
+                strerrorname_np(errno));
 }
 
 static void

@@ -63,6 +63,7 @@ main(int argc, char **argv)
 
     (void)setrlimit(RLIMIT_CORE, &none);
     return prefork_main(argc, argv,
-                        &(struct prefork_app){
-                            .name = "pool_loop", .register_child = born, .main_loop = loop});
+                        &(struct prefork_app){.name = "pool_loop",
+                                              .register_child = born,
+                                              .main_loop = loop});
 }

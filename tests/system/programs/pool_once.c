@@ -15,6 +15,6 @@ serve(struct prefork_conn *c, void *data)
 int
 main(int argc, char **argv)
 {
-    return prefork_main(argc, argv,
-                        &(struct prefork_app){.name = "pool_once", .process_request = serve});
+    return prefork_main(
+        argc, argv, &(struct prefork_app){.name = "pool_once", .process_request = serve});
 }

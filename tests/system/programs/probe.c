@@ -112,8 +112,9 @@ meet_epipe(struct prefork_conn *c)
 static void
 tell_addresses(struct prefork_conn *c)
 {
-    (void)prefork_printf(c, "%s|%s|%s|%u|%s|%s|%u\n", prefork_proto(c), prefork_peer_text(c),
-                         prefork_peer_address(c), prefork_peer_port(c), prefork_local_text(c),
+    (void)prefork_printf(c, "%s|%s|%s|%u|%s|%s|%u\n", prefork_proto(c),
+                         prefork_peer_text(c), prefork_peer_address(c),
+                         prefork_peer_port(c), prefork_local_text(c),
                          prefork_local_address(c), prefork_local_port(c));
 }
 
