@@ -1,4 +1,4 @@
-/* The table of settings and their values: where all sources meet.
+/* The values of all settings: where all sources meet.
  *
  * A value is kept as the text it was given in, with its origin, and beside it as the
  * number that text means. Scalars are lists of one. Defaults go through the same check
@@ -8,22 +8,15 @@
  * character but tabs, is not empty and neither begins nor ends with a blank. That is why
  * pf_config_print() can write any of them in the grammar of the file.
  *
- * Rules between settings are not here (config/check.c), nor is what a text means in
- * another room, such as the grammar of a port. */
+ * Not here: which settings there are (config/table.c), whether a text is a value of one
+ * (config/entry.c), rules between settings (config/check.c). */
 #include "config/setting.h"
 
 #include <prefork/prefork.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    QUOTED_BYTES = 80,   /* of a key or value in a sentence; more is cut */
-    SUBJECT_BYTES = 256, /* "x.conf:4: max_servers" */
-    NEAR = 3,            /* edits by which a guess may be off */
-};
 
 struct item {
     char *text; /* owned */
@@ -42,395 +35,6 @@ struct pf_settings {
     char **files; /* owned, with their strings; origins borrow them */
     unsigned file_count;
 };
-
-/* ---- the table ------------------------------------------------------------------- */
-
-static const struct pf_setting rows[] = {
-#define PF_SETTING(id, group, key, type, initial, min, max, unit, number, applies,         \
-                   aliases, words, help, manual)                                           \
-    [PF_SETTING_##id] = {group,                                                            \
-                         key,                                                              \
-                         PF_TYPE_##type,                                                   \
-                         initial,                                                          \
-                         min,                                                              \
-                         max,                                                              \
-                         unit,                                                             \
-                         PF_NUMBER_##number,                                               \
-                         PF_APPLIES_##applies,                                             \
-                         aliases,                                                          \
-                         words,                                                            \
-                         help,                                                             \
-                         manual},
-#include "config/settings.def"
-#undef PF_SETTING
-};
-
-const struct pf_setting *
-pf_setting_row(enum pf_setting_id id)
-{
-    PF_ASSERT((size_t)id < PF_COUNT(rows));
-    return &rows[id];
-}
-
-static char
-plain(char c)
-{
-    return c == '-' ? '_' : c;
-}
-
-/* True if key, read with "-" as "_", is the word of length bytes. */
-static bool
-is_word(const char *key, const char *word, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        if (plain(key[i]) != word[i])
-            return false;
-    }
-    return key[length] == '\0';
-}
-
-/* The next of several words separated by blanks: moves *words behind it and gives its
- * length, 0 at the end. The word itself then is *words - length. */
-static size_t
-next_word(const char **words)
-{
-    size_t length;
-
-    *words += strspn(*words, " ");
-    length = strcspn(*words, " ");
-    *words += length;
-    return length;
-}
-
-/* The index of key among words, or -1. */
-static int
-word_index(const char *key, const char *words)
-{
-    size_t length;
-
-    for (int i = 0; (length = next_word(&words)) > 0; i++) {
-        if (is_word(key, words - length, length))
-            return i;
-    }
-    return -1;
-}
-
-int
-pf_setting_find(const char *key, enum pf_setting_id *ret_id)
-{
-    for (unsigned i = 0; i < PF_COUNT(rows); i++) {
-        if (is_word(key, rows[i].key, strlen(rows[i].key)) ||
-            word_index(key, rows[i].aliases) >= 0) {
-            *ret_id = (enum pf_setting_id)i;
-            return 0;
-        }
-    }
-    return -ENOENT;
-}
-
-/* A guess in progress. */
-struct guess {
-    char key[QUOTED_BYTES]; /* with "_" for "-" */
-    const char *word;
-    size_t length;
-    unsigned distance;
-};
-
-static void
-guess_among(struct guess *guess, const char *words)
-{
-    char word[QUOTED_BYTES];
-    size_t length;
-    unsigned distance;
-
-    while ((length = next_word(&words)) > 0) {
-        (void)snprintf(word, sizeof word, "%.*s", (int)length, words - length);
-        distance = pf_text_distance(guess->key, word);
-        if (distance < guess->distance) {
-            guess->word = words - length;
-            guess->length = length;
-            guess->distance = distance;
-        }
-    }
-}
-
-const char *
-pf_setting_nearest(const char *key, size_t *ret_length)
-{
-    struct guess guess = {.distance = NEAR + 1};
-    size_t length = strlen(key);
-
-    if (length >= sizeof guess.key)
-        return NULL;
-    for (size_t i = 0; i < length; i++)
-        guess.key[i] = plain(key[i]);
-    for (size_t i = 0; i < PF_COUNT(rows); i++) {
-        guess_among(&guess, rows[i].key);
-        guess_among(&guess, rows[i].aliases);
-    }
-    /* With half of its letters changed any short word becomes any other. */
-    if (!guess.word || guess.distance * 2 > length)
-        return NULL;
-    *ret_length = guess.length;
-    return guess.word;
-}
-
-/* ---- words of sentences ---------------------------------------------------------- */
-
-static bool
-is_control(char c)
-{
-    return ((unsigned char)c < ' ' && c != '\t') || c == 127;
-}
-
-/* Append s, cut to what belongs in a sentence, without anything that would break a line
- * or a terminal. */
-static void
-add_printable(struct pf_text *t, const char *s)
-{
-    for (size_t i = 0; s[i] != '\0'; i++) {
-        if (i == QUOTED_BYTES) {
-            pf_text_add(t, "...");
-            return;
-        }
-        pf_text_add(t, "%c", is_control(s[i]) ? '?' : s[i]);
-    }
-}
-
-/* Append "--key" with dashes. */
-static void
-add_option(struct pf_text *t, const char *key)
-{
-    char buffer[QUOTED_BYTES + 4];
-    struct pf_text option;
-
-    pf_text_init(&option, buffer, sizeof buffer);
-    add_printable(&option, key);
-    for (size_t i = 0; i < option.length; i++) {
-        if (buffer[i] == '_')
-            buffer[i] = '-';
-    }
-    pf_text_add(t, "--%s", buffer);
-}
-
-void
-pf_origin_add(struct pf_text *t, const struct pf_origin *origin, enum pf_setting_id id)
-{
-    switch (origin->kind) {
-    case PF_ORIGIN_DEFAULT: pf_text_add(t, "default"); break;
-    case PF_ORIGIN_PROGRAM: pf_text_add(t, "configure_hook"); break;
-    case PF_ORIGIN_FILE:
-        add_printable(t, origin->file);
-        pf_text_add(t, ":%u", origin->line);
-        break;
-    case PF_ORIGIN_CALL: pf_text_add(t, "prefork_set"); break;
-    case PF_ORIGIN_ARGUMENT: add_option(t, pf_setting_row(id)->key); break;
-    }
-}
-
-void
-pf_origin_add_subject(struct pf_text *t, const struct pf_origin *origin, const char *key)
-{
-    switch (origin->kind) {
-    case PF_ORIGIN_FILE:
-        add_printable(t, origin->file);
-        pf_text_add(t, ":%u: ", origin->line);
-        break;
-    case PF_ORIGIN_PROGRAM:
-    case PF_ORIGIN_CALL: pf_text_add(t, "prefork_set: "); break;
-    case PF_ORIGIN_ARGUMENT: add_option(t, key); return;
-    case PF_ORIGIN_DEFAULT: break;
-    }
-    add_printable(t, key);
-}
-
-/* ---- checking one value ---------------------------------------------------------- */
-
-/* A value on its way in, and where complaints about it go. */
-struct entry {
-    enum pf_setting_id id;
-    const char *key; /* as it was written: maybe an alias, maybe with dashes */
-    const char *value;
-    const struct pf_origin *origin;
-    struct pf_error *error;
-};
-
-/* Say that the value is wrong: "x.conf:4: max_servers: "many" is not a whole number". */
-static int
-refuse(const struct entry *e, int errnum, const char *what)
-{
-    char subject_bytes[SUBJECT_BYTES];
-    char value_bytes[QUOTED_BYTES + 4];
-    struct pf_text subject;
-    struct pf_text value;
-
-    pf_text_init(&subject, subject_bytes, sizeof subject_bytes);
-    pf_origin_add_subject(&subject, e->origin, e->key);
-    pf_text_init(&value, value_bytes, sizeof value_bytes);
-    add_printable(&value, e->value);
-    return pf_error_set(e->error, PREFORK_EXIT_CONFIG, errnum, "%s: \"%s\" %s",
-                        subject_bytes, value_bytes, what);
-}
-
-/* The same, with the bounds of the row. */
-static int
-refuse_number(const struct entry *e, int r, const char *kind)
-{
-    const struct pf_setting *row = pf_setting_row(e->id);
-    char buffer[SUBJECT_BYTES];
-    struct pf_text what;
-
-    pf_text_init(&what, buffer, sizeof buffer);
-    if (r == -ERANGE)
-        pf_text_add(&what, "is out of range");
-    else
-        pf_text_add(&what, "is not %s", kind);
-    pf_text_add(&what, "; %.10g to %.10g is allowed", row->min, row->max);
-    return refuse(e, -r, buffer);
-}
-
-static int
-check_number(const struct entry *e, int64_t *ret_number)
-{
-    const struct pf_setting *row = pf_setting_row(e->id);
-    uint64_t n = 0;
-    int r;
-
-    r = pf_text_number(e->value, &n);
-    if (r == 0 && ((double)n < row->min || (double)n > row->max))
-        r = -ERANGE;
-    if (r < 0)
-        return refuse_number(e, r, "a whole number");
-    *ret_number = (int64_t)n;
-    return 0;
-}
-
-static int
-check_seconds(const struct entry *e, int64_t *ret_number)
-{
-    const struct pf_setting *row = pf_setting_row(e->id);
-    pf_time span = 0;
-    double seconds;
-    int r;
-
-    r = pf_text_seconds(e->value, &span);
-    seconds = (double)span / (double)PF_SECOND;
-    if (r == 0 && (seconds < row->min || seconds > row->max))
-        r = -ERANGE;
-    if (r < 0)
-        return refuse_number(e, r, "a number of seconds such as 10 or 0.5");
-    *ret_number = span;
-    return 0;
-}
-
-static int
-check_flag(const struct entry *e, int64_t *ret_number)
-{
-    bool flag;
-
-    if (pf_text_flag(e->value, &flag) < 0)
-        return refuse(e, EINVAL, "is neither 1, yes, on, true nor 0, no, off, false");
-    *ret_number = flag;
-    return 0;
-}
-
-static int
-check_mode(const struct entry *e, int64_t *ret_number)
-{
-    unsigned mode;
-
-    if (pf_text_mode(e->value, &mode) < 0)
-        return refuse(e, EINVAL, "is not an octal mode such as 0660");
-    *ret_number = mode;
-    return 0;
-}
-
-static int
-check_choice(const struct entry *e, int64_t *ret_number)
-{
-    const char *words = pf_setting_row(e->id)->words;
-    int index = word_index(e->value, words);
-    char buffer[SUBJECT_BYTES];
-    struct pf_text what;
-    size_t length;
-
-    if (index < 0) {
-        pf_text_init(&what, buffer, sizeof buffer);
-        pf_text_add(&what, "is not one of");
-        for (unsigned i = 0; (length = next_word(&words)) > 0; i++)
-            pf_text_add(&what, "%s %.*s", i > 0 ? "," : "", (int)length, words - length);
-        return refuse(e, EINVAL, buffer);
-    }
-    *ret_number = index;
-    return 0;
-}
-
-/* What every value must be, whatever its type. */
-static int
-check_shape(const struct entry *e)
-{
-    const char *blanks = " \t";
-    size_t length = strlen(e->value);
-
-    if (length == 0)
-        return refuse(e, EINVAL, "is empty; a value is needed");
-    for (size_t i = 0; i < length; i++) {
-        if (is_control(e->value[i]))
-            return refuse(e, EINVAL, "has a control character in it");
-    }
-    if (strchr(blanks, e->value[0]) || strchr(blanks, e->value[length - 1]))
-        return refuse(e, EINVAL, "begins or ends with a blank");
-    return 0;
-}
-
-/* *ret_number is what the value means; untouched for text and on failure. */
-static int
-check_value(const struct entry *e, int64_t *ret_number)
-{
-    int r;
-
-    r = check_shape(e);
-    if (r < 0)
-        return r;
-    switch (pf_setting_row(e->id)->type) {
-    case PF_TYPE_FLAG: return check_flag(e, ret_number);
-    case PF_TYPE_COUNT:
-    case PF_TYPE_PERCENT: return check_number(e, ret_number);
-    case PF_TYPE_SECONDS: return check_seconds(e, ret_number);
-    case PF_TYPE_CHOICE: return check_choice(e, ret_number);
-    case PF_TYPE_MODE: return check_mode(e, ret_number);
-    case PF_TYPE_TEXT:
-    case PF_TYPE_PATH: break;
-    }
-    return 0;
-}
-
-static int
-refuse_key(const char *key, const struct pf_origin *origin, struct pf_error *error)
-{
-    bool argument = origin->kind == PF_ORIGIN_ARGUMENT;
-    int exit_code = argument ? PREFORK_EXIT_USAGE : PREFORK_EXIT_CONFIG;
-    char buffer[PF_ERROR_TEXT_BYTES];
-    char word[QUOTED_BYTES];
-    struct pf_text t;
-    const char *near;
-    size_t length;
-
-    pf_text_init(&t, buffer, sizeof buffer);
-    pf_origin_add_subject(&t, origin, key);
-    pf_text_add(&t, argument ? ": unknown option" : ": unknown setting");
-    near = pf_setting_nearest(key, &length);
-    if (near) {
-        (void)snprintf(word, sizeof word, "%.*s", (int)length, near);
-        pf_text_add(&t, "; did you mean ");
-        if (argument)
-            add_option(&t, word);
-        else
-            pf_text_add(&t, "%s", word);
-        pf_text_add(&t, "?");
-    }
-    return pf_error_set(error, exit_code, ENOENT, "%s", buffer);
-}
 
 /* ---- storing --------------------------------------------------------------------- */
 
@@ -502,7 +106,7 @@ store_item(struct value *v, const struct item *item, bool append)
 }
 
 static int
-store(struct pf_settings *s, const struct entry *e, int64_t number)
+store(struct pf_settings *s, const struct pf_entry *e, int64_t number)
 {
     struct value *v = &s->values[e->id];
     struct item item = {.origin = *e->origin};
@@ -529,12 +133,12 @@ store(struct pf_settings *s, const struct entry *e, int64_t number)
 }
 
 static int
-check_and_store(struct pf_settings *s, const struct entry *e)
+check_and_store(struct pf_settings *s, const struct pf_entry *e)
 {
     int64_t number = 0;
     int r;
 
-    r = check_value(e, &number);
+    r = pf_entry_check(e, &number);
     if (r < 0)
         return r;
     if (pf_settings_origin(s, e->id)->kind > e->origin->kind)
@@ -546,10 +150,10 @@ int
 pf_settings_set(struct pf_settings *settings, const char *key, const char *value,
                 const struct pf_origin *origin, struct pf_error *error)
 {
-    struct entry e = {.key = key, .value = value, .origin = origin, .error = error};
+    struct pf_entry e = {.key = key, .value = value, .origin = origin, .error = error};
 
     if (pf_setting_find(key, &e.id) < 0)
-        return refuse_key(key, origin, error);
+        return pf_entry_refuse_key(&e);
     return check_and_store(settings, &e);
 }
 
@@ -561,7 +165,7 @@ int
 pf_settings_adapt(struct pf_settings *settings, enum pf_setting_id id, const char *value,
                   const char *why, struct pf_error *error)
 {
-    struct entry e = {id, pf_setting_row(id)->key, value, &default_origin, error};
+    struct pf_entry e = {id, pf_setting_row(id)->key, value, &default_origin, error};
     char *copy;
     int r;
 
@@ -583,7 +187,7 @@ static int
 restore(struct pf_settings *s, enum pf_setting_id id, struct pf_error *error)
 {
     const struct pf_setting *row = pf_setting_row(id);
-    struct entry e = {id, row->key, row->initial, &default_origin, error};
+    struct pf_entry e = {id, row->key, row->initial, &default_origin, error};
 
     if (row->initial[0] != '\0')
         return check_and_store(s, &e);

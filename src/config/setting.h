@@ -1,9 +1,10 @@
 /* All settings with their values and where each came from.
  *
- * settings.def has one row per setting. Every source goes through pf_settings_set(), so
- * a value is checked in one place and its origin is kept: a later message can say
- * "max_servers 3 (x.conf:4)". A source of higher rank wins; within one source the last
- * scalar wins and lists collect; across sources a list is replaced as a whole. */
+ * The table (config/table.h) has one row per setting. Every source goes through
+ * pf_settings_set(), so a value is checked in one place and its origin is kept: a later
+ * message can say "max_servers 3 (x.conf:4)". A source of higher rank wins; within one
+ * source the last scalar wins and lists collect; across sources a list is replaced as a
+ * whole. */
 #ifndef PF_CONFIG_SETTING_H
 #define PF_CONFIG_SETTING_H
 
@@ -11,111 +12,12 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "base/time.h"
+#include "config/entry.h"
+#include "config/table.h"
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-/* Ranks, weakest first. */
-enum pf_origin_kind {
-    PF_ORIGIN_DEFAULT,  /* settings.def, or adapted by pf_config_freeze() */
-    PF_ORIGIN_PROGRAM,  /* prefork_set() from configure_hook */
-    PF_ORIGIN_FILE,     /* config file */
-    PF_ORIGIN_CALL,     /* prefork_set() elsewhere */
-    PF_ORIGIN_ARGUMENT, /* command line */
-};
-
-struct pf_origin {
-    enum pf_origin_kind kind;
-    const char *file; /* borrowed from the settings; NULL unless PF_ORIGIN_FILE */
-    unsigned line;    /* 1 and up in file */
-};
-
-/* PF_SETTING_PORT, ...: one per row of settings.def. */
-enum pf_setting_id {
-#define PF_SETTING(id, ...) PF_SETTING_##id,
-#include "config/settings.def"
-#undef PF_SETTING
-    PF_SETTING_COUNT_OF,
-};
-
-enum pf_setting_type {
-    PF_TYPE_FLAG,
-    PF_TYPE_COUNT,   /* whole number within bounds */
-    PF_TYPE_SECONDS, /* with fraction, within bounds */
-    PF_TYPE_PERCENT, /* whole number within bounds */
-    PF_TYPE_TEXT,
-    PF_TYPE_PATH,
-    PF_TYPE_CHOICE, /* one of the row's words */
-    PF_TYPE_MODE,   /* octal permissions */
-};
-
-enum pf_setting_number {
-    PF_NUMBER_SCALAR,
-    PF_NUMBER_LIST,
-};
-
-/* When a changed value can take effect. */
-enum pf_setting_applies {
-    PF_APPLIES_NOW,
-    PF_APPLIES_WORKER,
-    PF_APPLIES_RESTART,
-};
-
-/* One row of settings.def; the columns are explained there. */
-struct pf_setting {
-    const char *group;
-    const char *key;
-    enum pf_setting_type type;
-    const char *initial; /* the default, as text */
-    double min;
-    double max;
-    const char *unit;
-    enum pf_setting_number number;
-    enum pf_setting_applies applies;
-    const char *aliases;
-    const char *words;
-    const char *help;
-    const char *manual;
-};
-
-/* The words of `handler`, as pf_settings_choice() counts them. Those of `sizing` and
- * `accept_order` are enum pf_sizing and enum pf_accept_order. */
-enum pf_setting_handler {
-    PF_CHOICE_HANDLER_AUTO,
-    PF_CHOICE_HANDLER_SO,
-    PF_CHOICE_HANDLER_NOWAIT,
-    PF_CHOICE_HANDLER_WAIT,
-};
 
 struct pf_settings;
-
-/* ---- the table ------------------------------------------------------------------- */
-
-/* The row of id; borrowed, static. */
-const struct pf_setting *pf_setting_row(enum pf_setting_id id);
-
-/* The setting that key names, by its name or an alias; "-" and "_" are the same. 0 or
- * -ENOENT; *ret_id is untouched on failure. */
-PF_MUST_USE int pf_setting_find(const char *key, enum pf_setting_id *ret_id);
-
-/* The key or alias that key was most probably meant to be, or NULL; not terminated after
- * *ret_length bytes; borrowed, static. */
-const char *pf_setting_nearest(const char *key, size_t *ret_length);
-
-/* ---- origins as text ------------------------------------------------------------- */
-
-/* Append where a value of setting id came from, for use in brackets: "x.conf:4",
- * "--max-servers", "prefork_set", "configure_hook", "default". */
-void pf_origin_add(struct pf_text *t, const struct pf_origin *origin,
-                   enum pf_setting_id id);
-
-/* Append the beginning of a sentence about key: "x.conf:4: max_servers",
- * "--max-servers", "prefork_set: max_servers", "max_servers". */
-void pf_origin_add_subject(struct pf_text *t, const struct pf_origin *origin,
-                           const char *key);
-
-/* ---- values ---------------------------------------------------------------------- */
 
 /* All settings at their defaults (given), or NULL when memory is out. */
 struct pf_settings *pf_settings_new(void);

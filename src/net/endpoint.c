@@ -23,7 +23,8 @@
  *     although the whole is one ("::1"), the person is asked for brackets.
  *
  * Deliberately absent: names are not resolved, neither of hosts nor of services, and paths
- * are not looked at. That is net/listener.c, when privileges and time for it are there. */
+ * are not looked at. That is net/listener.c and net/path.c, when privileges and time for it
+ * are there. */
 #include "net/endpoint.h"
 
 #include "base/text.h"

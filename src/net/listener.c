@@ -1,4 +1,4 @@
-/* Listening sockets are made here, and the paths of unix sockets come and go here.
+/* Listening sockets are made here.
  *
  * One call of pf_listeners_open() serves one endpoint in three steps: the endpoint becomes
  * a list of addresses (targets), each target becomes a socket unless one in the table
@@ -13,36 +13,28 @@
  * is chosen by the kernel for the first target and then used for the others; nothing is
  * bound only to try it out.
  *
- * A unix socket is made with mode 0 (see make_private()), begins to listen, gets its owner
- * and then its mode, so it is never more open than it will be. These go through a
- * descriptor of the file itself, because the path may lie in a directory where others can
- * replace it. An existing path is removed only when it is a socket and connect(2) says that
- * nobody listens. Two servers that start in the same instant on one path can still take it
- * from each other between that answer and bind(2); the pid file is the lock for that case.
+ * A unix endpoint is one socket; its path comes from net/path.c and is given back to it.
  *
  * Deliberately absent: accepting, options of connections, SO_REUSEPORT. */
 #include "net/listener.h"
 
 #include "base/address.h"
 #include "base/text.h"
+#include "net/path.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 union address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
-    struct sockaddr_un un;
     struct sockaddr_storage storage;
 };
 
@@ -131,18 +123,6 @@ pf_listener_port(const struct pf_listener *l)
                                                  : pf_address_port(&address.any, length);
 }
 
-/* Only the very file that we made: somebody else may live at the path by now. */
-static void
-unlink_own(struct pf_listener *l)
-{
-    struct stat st;
-
-    if (l->path_ino != 0 && lstat(l->address, &st) == 0 && st.st_dev == l->path_dev &&
-        st.st_ino == l->path_ino)
-        (void)unlink(l->address); /* privileges may be gone: then the next start does it */
-    l->path_ino = 0;
-}
-
 /* fd is consumed, also on failure. */
 static int
 add_listener(struct opening *o, int fd)
@@ -165,7 +145,7 @@ take_back(struct opening *o)
 {
     while (o->ls->count > o->first) {
         struct pf_listener *l = &o->ls->table[--o->ls->count];
-        unlink_own(l);
+        pf_path_unlink(l->address, &l->file);
         (void)close(l->fd); /* nothing was written to it */
     }
 }
@@ -520,231 +500,29 @@ open_tcp(struct opening *o)
  */
 
 static int
-refuse_path(const struct opening *o, int errnum, const char *why)
-{
-    return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum, "socket %s: %s",
-                        o->endpoint->port, why);
-}
-
-/* For refusals by the file system. */
-static int
-refuse_file(const struct opening *o, int errnum)
-{
-    const char *path = o->endpoint->port;
-    int directory = (int)(strrchr(path, '/') - path);
-
-    switch (errnum) {
-    case ENOENT:
-        return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum,
-                            "socket %s: the directory %.*s does not exist: create it", path,
-                            directory, path);
-    case EACCES:
-    case EPERM:
-        return pf_error_set(
-            o->error, PREFORK_EXIT_SYSTEM, errnum,
-            "socket %s: permission denied: check the directory %.*s and the "
-            "user that starts the server",
-            path, directory > 0 ? directory : 1, path);
-    case EADDRINUSE: return refuse_path(o, errnum, "in use by another process");
-    case EMFILE:
-        return refuse_path(o, errnum, "too many open files: raise the limit (ulimit -n)");
-    default: return refuse_path(o, errnum, strerror(errnum));
-    }
-}
-
-static socklen_t
-path_address(const char *path, union address *ret_address)
-{
-    memset(ret_address, 0, sizeof *ret_address);
-    ret_address->un.sun_family = AF_UNIX;
-    memcpy(ret_address->un.sun_path, path, strlen(path));
-    return sizeof ret_address->un;
-}
-
-static int
-make_unix(void)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    return fd < 0 ? -errno : fd;
-}
-
-/* 1: somebody answers at the path, 0: nobody, or a negative errno. EAGAIN is a full queue,
- * EPROTOTYPE a datagram socket: both have an owner. */
-static int
-ask_path(const char *path)
-{
-    union address address;
-    socklen_t length = path_address(path, &address);
-    int fd = make_unix();
-    int e;
-
-    if (fd < 0)
-        return fd;
-    e = connect(fd, &address.any, length) == 0 ? 0 : errno;
-    (void)close(fd); /* nothing was written to it */
-    switch (e) {
-    case 0:
-    case EAGAIN:
-    case EINPROGRESS:
-    case EPROTOTYPE: return 1;
-    case ECONNREFUSED:
-    case ENOENT: return 0;
-    default: return -e;
-    }
-}
-
-/* Make the path free, or say why it is not ours to free. */
-static int
-clear_path(const struct opening *o)
-{
-    const char *path = o->endpoint->port;
-    struct stat st;
-    int alive;
-
-    if (lstat(path, &st) < 0)
-        return errno == ENOENT ? 0 : refuse_file(o, errno);
-    if (!S_ISSOCK(st.st_mode))
-        return refuse_path(o, EEXIST,
-                           S_ISLNK(st.st_mode)
-                               ? "is a symbolic link: name the real path, or remove it"
-                               : "exists and is not a socket: remove it, or choose another "
-                                 "path");
-    alive = ask_path(path);
-    if (alive < 0)
-        return refuse_file(o, -alive);
-    if (alive)
-        return refuse_path(o, EADDRINUSE,
-                           "in use by another process (ss -lxp shows which): stop it, or "
-                           "choose another path");
-    if (unlink(path) < 0 && errno != ENOENT)
-        return refuse_file(o, errno);
-    return 0;
-}
-
-static bool
-has_rights(const struct pf_endpoint *e)
-{
-    return e->has_mode || e->owner != (uid_t)-1 || e->group != (gid_t)-1;
-}
-
-/* bind(2) gives the file the mode of the socket, less the umask. So this takes all rights
- * before there is a file, and unlike umask(2) it also holds where the directory has a
- * default ACL. */
-static int
-make_private(int fd)
-{
-    return fchmod(fd, 0) < 0 ? -errno : 0;
-}
-
-static mode_t
-wanted_mode(const struct pf_endpoint *e)
-{
-    mode_t mask;
-
-    if (e->has_mode)
-        return e->mode;
-    mask = umask(0);
-    (void)umask(mask); /* it cannot fail; there is no other portable way to read it */
-    return 0777 & ~mask;
-}
-
-/* Owner first: a mode meant for the final owner is too wide for another. A descriptor made
- * with O_PATH knows no fchmod(2); its name in /proc does, and leads to the same file. */
-static int
-give_rights(const struct pf_endpoint *e, int file)
-{
-    char name[64];
-
-    if (fchownat(file, "", e->owner, e->group, AT_EMPTY_PATH) < 0)
-        return -errno;
-    (void)snprintf(name, sizeof name, "/proc/self/fd/%d", file);
-    return chmod(name, wanted_mode(e)) < 0 ? -errno : 0;
-}
-
-static int
-open_rights(const struct pf_endpoint *e, const struct pf_listener *l)
-{
-    int file = open(l->address, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-    int r;
-
-    if (file < 0)
-        return -errno;
-    if (fstat(file, &st) < 0)
-        r = -errno;
-    else if (st.st_dev != l->path_dev || st.st_ino != l->path_ino)
-        r = -EADDRINUSE; /* replaced since bind(2): leave the other's file alone */
-    else
-        r = give_rights(e, file);
-    (void)close(file); /* nothing was written to it */
-    return r;
-}
-
-/* Bind fd to the path and remember the file, so that it can be taken back from here on. fd
- * is consumed, also on failure. */
-static int
-bind_path(struct opening *o, int fd)
-{
-    union address address;
-    socklen_t length = path_address(o->endpoint->port, &address);
-    struct pf_listener *l;
-    struct stat st;
-    int e = has_rights(o->endpoint) ? make_private(fd) : 0;
-
-    if (e == 0 && bind(fd, &address.any, length) < 0)
-        e = -errno;
-    if (e < 0) {
-        (void)close(fd); /* nothing was written to it */
-        return refuse_file(o, -e);
-    }
-    e = add_listener(o, fd);
-    if (e < 0)
-        return e;
-    l = &o->ls->table[o->ls->count - 1];
-    if (lstat(l->address, &st) < 0)
-        return refuse_file(o, errno);
-    l->path_dev = st.st_dev;
-    l->path_ino = st.st_ino;
-    return 0;
-}
-
-static int
-make_path(struct opening *o)
-{
-    const struct pf_listener *l;
-    int fd = make_unix();
-    int e;
-
-    if (fd < 0)
-        return refuse_file(o, -fd);
-    e = bind_path(o, fd);
-    if (e < 0)
-        return e;
-    l = &o->ls->table[o->ls->count - 1];
-    if (listen(l->fd, o->endpoint->backlog) < 0)
-        return refuse_file(o, errno);
-    e = has_rights(o->endpoint) ? open_rights(o->endpoint, l) : 0;
-    return e < 0 ? pf_error_set(o->error, PREFORK_EXIT_SYSTEM, -e,
-                                "socket %s: its owner and mode cannot be set: %s",
-                                l->address, strerror(-e))
-                 : 0;
-}
-
-static int
 open_unix(struct opening *o)
 {
+    const char *path = o->endpoint->port;
+    struct pf_path_file file;
     int e;
 
     for (unsigned i = 0; i < o->ls->count; i++) {
         const struct pf_listener *l = &o->ls->table[i];
-        if (l->family == AF_UNIX && strcmp(l->address, o->endpoint->port) == 0)
+        if (l->family == AF_UNIX && strcmp(l->address, path) == 0)
             return count_covered(o, l);
     }
     e = check_room(o);
-    if (e == 0)
-        e = clear_path(o);
-    return e == 0 ? make_path(o) : e;
+    if (e < 0)
+        return e;
+    e = pf_path_open(o->endpoint, &file, o->error);
+    if (e < 0)
+        return e;
+    e = add_listener(o, e);
+    if (e < 0)
+        pf_path_unlink(path, &file);
+    else
+        o->ls->table[o->ls->count - 1].file = file;
+    return e;
 }
 
 /* ---- all of them ----------------------------------------------------------------------
@@ -776,7 +554,7 @@ pf_listeners_shut(struct pf_listeners *ls)
         struct pf_listener *l = &ls->table[i];
         if (l->inherited)
             continue;
-        unlink_own(l);
+        pf_path_unlink(l->address, &l->file);
         (void)shutdown(l->fd, SHUT_RD); /* fails only if it was done before */
     }
 }

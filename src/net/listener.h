@@ -10,10 +10,10 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "net/endpoint.h"
+#include "net/path.h"
 
 #include <stdbool.h>
 #include <sys/socket.h>
-#include <sys/types.h>
 
 enum {
     PF_LISTENERS_MAX = 64,
@@ -26,8 +26,7 @@ struct pf_listener {
     bool inherited; /* handed in from outside: never shut down, never unlinked */
     bool v6only;
     char address[PF_LISTENER_TEXT_BYTES]; /* "127.0.0.1:8080", "[::1]:80", "/run/x.sock" */
-    dev_t path_dev;                       /* of a unix socket we made: unlinked at close */
-    ino_t path_ino;                       /* only while the path is still that file */
+    struct pf_path_file file; /* of a unix socket we made: unlinked when it is shut */
 };
 
 struct pf_listeners {

@@ -1,0 +1,33 @@
+/* The path of a unix socket: how it comes to be, and how it goes again.
+ *
+ * A unix socket is known by a file, and a file may be stale, another's, or too open. What
+ * that asks for is here; the socket itself is one listener like all others
+ * (net/listener.h). */
+#ifndef PF_NET_PATH_H
+#define PF_NET_PATH_H
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "net/endpoint.h"
+
+#include <sys/types.h>
+
+/* The file that a socket of ours has at its path; all 0 for none. */
+struct pf_path_file {
+    dev_t dev;
+    ino_t ino; /* 0: there is none, or it is not ours */
+};
+
+/* Listen at the path that a unix endpoint names, with its backlog, mode and owner. A path
+ * that exists is replaced only if it is a socket nobody answers on.
+ *
+ * The listening descriptor (close-on-exec, non-blocking; given) and the file in *ret_file,
+ * or a negative errno with the sentence in error; then *ret_file is untouched and a file
+ * made on the way is gone. */
+PF_MUST_USE int pf_path_open(const struct pf_endpoint *endpoint,
+                             struct pf_path_file *ret_file, struct pf_error *error);
+
+/* Remove path if it is still the file of *file, which is none afterwards. */
+void pf_path_unlink(const char *path, struct pf_path_file *file);
+
+#endif
