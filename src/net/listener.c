@@ -38,6 +38,10 @@ union address {
     struct sockaddr_storage storage;
 };
 
+enum {
+    ANY_PORT_TRIES = 16,
+};
+
 /* An address that is to get a socket. */
 struct target {
     union address address;
@@ -364,7 +368,8 @@ make_tcp(const struct target *t, int backlog)
 static const struct pf_listener *
 find_port_owner(const struct opening *o)
 {
-    for (unsigned i = 0; i < o->ls->count; i++) {
+    for (unsigned i = 0; i < o->first;
+         i++) { /* of earlier endpoints: ours do not collide */
         if (o->port != 0 && pf_listener_port(&o->ls->table[i]) == o->port)
             return &o->ls->table[i];
     }
@@ -485,15 +490,43 @@ serve_target(struct opening *o, struct target *t, bool last)
 }
 
 static int
+serve_targets(struct opening *o)
+{
+    int e = 0;
+
+    for (unsigned i = 0; e == 0 && i < o->count; i++)
+        e = serve_target(o, &o->targets[i], i + 1 == o->count);
+    return e;
+}
+
+/* Port 0: the kernel's choice for the first address may be taken on the next one. Then it
+ * is asked for another. */
+static int
+serve_targets_on_any_port(struct opening *o)
+{
+    int e = serve_targets(o);
+
+    for (int tries = 0; e == -EADDRINUSE && tries < ANY_PORT_TRIES; tries++) {
+        take_back(o);
+        o->served = 0;
+        o->port = 0;
+        if (o->error)
+            *o->error = (struct pf_error){0};
+        e = serve_targets(o);
+    }
+    return e;
+}
+
+static int
 open_tcp(struct opening *o)
 {
     int e = find_port(o);
 
     if (e == 0)
         e = find_targets(o);
-    for (unsigned i = 0; e == 0 && i < o->count; i++)
-        e = serve_target(o, &o->targets[i], i + 1 == o->count);
-    return e;
+    if (e < 0)
+        return e;
+    return o->port == 0 ? serve_targets_on_any_port(o) : serve_targets(o);
 }
 
 /* ---- unix -----------------------------------------------------------------------------
