@@ -156,11 +156,19 @@ proven(const struct pf_slot *s, pf_time now)
            (s->told.requests > 0 || now - s->born >= PF_POOL_PROOF);
 }
 
+/* A connection whose program was started and did not fail at once. */
+static bool
+ran_a_program(const struct pf_slot *s, pf_time now)
+{
+    return s->told.requests > s->told.busy ||
+           (s->told.busy && s->told.since <= now - PF_POOL_PROOF);
+}
+
 /* It shows that workers can do their work. */
 static bool
 proves_the_program(const struct pf_pool *pool, const struct pf_slot *s, pf_time now)
 {
-    return proven(s, now) && (s->told.requests > 0 || !pool->only_requests_prove);
+    return proven(s, now) && (!pool->only_requests_prove || ran_a_program(s, now));
 }
 
 static bool
