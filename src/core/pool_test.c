@@ -287,6 +287,46 @@ restarts_outdate_who_lives(void **state)
     assert_true(f.slots[1].birth > f.pool.outdated);
 }
 
+/* Where a program runs for each connection, what ends a streak of bad starts. */
+static const struct proof {
+    const char *name;
+    struct pf_told told;
+    pf_time age;
+    bool over;
+} proofs[] = {
+    {"idle for long", {.ready = true}, 60 * PF_SECOND, false},
+    {"has just accepted",
+     {.ready = true, .busy = true, .requests = 1, .since = NOW},
+     0,
+     false},
+    {"its program runs",
+     {.ready = true, .busy = true, .requests = 1, .since = NOW},
+     PF_SECOND,
+     true},
+    {"its program ran", {.ready = true, .requests = 1, .since = NOW}, 0, true},
+    {"busy since the beginning of time",
+     {.ready = true, .busy = true, .requests = 1, .since = INT64_MIN},
+     0,
+     true},
+};
+
+static void
+only_a_connection_proves_a_program(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PF_COUNT(proofs); i++) {
+        struct fixture f;
+        open(&f);
+        f.pool.only_requests_prove = true;
+        pf_pool_died(&f.pool, bear(&f, NOW), EXIT_1, NOW);
+        assert_int_equal(f.pool.start.streak, 1);
+        pf_pool_told(&f.pool, bear(&f, NOW), &proofs[i].told);
+        pf_pool_forgive(&f.pool, NOW + proofs[i].age);
+        if ((f.pool.start.streak == 0) != proofs[i].over)
+            fail_msg("%s: streak %u", proofs[i].name, f.pool.start.streak);
+    }
+}
+
 int
 main(void)
 {
@@ -300,6 +340,7 @@ main(void)
         cmocka_unit_test(counts_follow_lives),
         cmocka_unit_test(gossip_of_the_dead_is_dropped),
         cmocka_unit_test(equal_seeds_give_equal_jitter),
+        cmocka_unit_test(only_a_connection_proves_a_program),
         cmocka_unit_test(restarts_outdate_who_lives),
     };
 
