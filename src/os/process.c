@@ -100,6 +100,19 @@ pf_process_reap(struct pf_process *p, int *ret_wait_status)
     return 0;
 }
 
+#ifdef PF_COVERAGE
+extern void __gcov_dump(void);
+#else
+#define __gcov_dump() ((void)0)
+#endif
+
+PF_NORETURN void
+pf_process_exit(int status)
+{
+    __gcov_dump(); /* _exit(2) leaves no counters behind */
+    _exit(status);
+}
+
 void
 pf_process_lead_group(void)
 {

@@ -27,6 +27,9 @@ void pf_process_signal(const struct pf_process *p, int signum);
 /* Reap it: 0 and its wait status, or -EAGAIN: it still lives. The pidfd is closed. */
 PF_MUST_USE int pf_process_reap(struct pf_process *p, int *ret_wait_status);
 
+/* In a child: end it now, without exit handlers, which are the parent's. */
+PF_NORETURN void pf_process_exit(int status);
+
 /* In a child, first thing: lead a process group of its own, so that it can be signalled
  * together with what it starts. */
 void pf_process_lead_group(void);

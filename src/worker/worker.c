@@ -10,6 +10,7 @@
 
 #include "link/channel.h"
 #include "os/clock.h"
+#include "os/process.h"
 #include "os/signal.h"
 #include "os/title.h"
 #include "worker/recipe.h"
@@ -28,7 +29,7 @@ pf_worker_end(struct prefork_worker *w, enum pf_worker_exit code)
     if (recipe->app.child_finish_hook)
         recipe->app.child_finish_hook(w, recipe->app.data);
     (void)fflush(NULL); /* what the program printed; exit handlers are the master's */
-    _exit((int)code);
+    pf_process_exit((int)code);
 }
 
 PF_NORETURN void
@@ -39,7 +40,7 @@ pf_worker_fail(struct prefork_worker *w, enum pf_worker_exit code, int errnum)
 
     (void)pf_channel_send(w->heritage.channel, kind, errnum); /* the status says it too */
     (void)fflush(NULL);
-    _exit((int)code);
+    pf_process_exit((int)code);
 }
 
 /* Runs where the signal hit: in our code that is always between two safe steps, in the
@@ -59,7 +60,7 @@ end_by_signal(int signum)
     }
     if (recipe->app.child_finish_hook)
         recipe->app.child_finish_hook(w, recipe->app.data);
-    _exit(PF_WORKER_EXIT_DONE);
+    pf_process_exit(PF_WORKER_EXIT_DONE);
 }
 
 bool
