@@ -322,6 +322,7 @@ do_duty(struct prefork_worker *w, const struct pf_wait_event *events, unsigned c
         take_any(w);
 }
 
+/* A handler may have asked prefork_stopping() and so have read the request to leave. */
 void
 pf_worker_serve(struct prefork_worker *w)
 {
@@ -329,13 +330,11 @@ pf_worker_serve(struct prefork_worker *w)
 
     open_wait(w);
     pf_worker_say_idle(w);
-    for (;;) {
+    while (!w->leaving) {
         unsigned count = pf_wait_sleep(&w->wait, resume_listeners(w), events, EVENTS_MAX);
-        if (has(events, count, CHANNEL_TAG) && pf_worker_is_asked(w)) {
-            if (count > 1)
-                pass_on(w);
-            return;
-        }
-        do_duty(w, events, count);
+        if (!has(events, count, CHANNEL_TAG) || !pf_worker_is_asked(w))
+            do_duty(w, events, count);
+        else if (count > 1)
+            pass_on(w);
     }
 }

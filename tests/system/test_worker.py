@@ -601,3 +601,26 @@ def test_a_worker_counts_its_connections(server):
     """The current one included."""
     s = server.start(server.program("probe"), **ONE)
     assert [s.ask(b"requests\n") for _ in range(3)] == [b"1\n", b"2\n", b"3\n"]
+
+
+def test_a_handler_that_asks_whether_it_should_stop_ends_its_worker_too(server):
+    """The handler has read the request to leave; the worker leaves all the same."""
+    s = server.start(server.build("""#include <prefork/prefork.h>
+static void hold(struct prefork_conn *c, void *data)
+{
+    (void)data;
+    (void)prefork_printf(c, "holding\\n");
+    while (!prefork_stopping(prefork_conn_worker(c)))
+        (void)prefork_wait(prefork_conn_worker(c), -1, 60);
+    (void)prefork_printf(c, "stopping\\n");
+}
+int main(int argc, char **argv)
+{
+    return prefork_main(argc, argv, &(struct prefork_app){.process_request = hold});
+}
+"""), **ONE, graceful_timeout=3600)
+    with s.connect() as c:
+        assert read_line(c) == b"holding\n"
+        s.signal(SIGQUIT)
+        assert read_line(c) == b"stopping\n"
+        assert s.wait_exit() == 0
