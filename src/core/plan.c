@@ -192,7 +192,7 @@ plan_recycling(struct pf_plan *plan, const struct pf_pool *pool,
 {
     unsigned room = pf_recycle_room(pool, policy, births_in(plan));
 
-    for (unsigned i = 0; i < pool->used && !plan->want_ready; i++) {
+    for (unsigned i = 0; i < pool->used; i++) {
         enum pf_reason reason = pf_recycle_reason(pool, &pool->slots[i]);
         if (reason == PF_REASON_NONE || is_planned(plan, i))
             continue;
@@ -224,10 +224,9 @@ static void
 plan_leaving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
              pf_time now)
 {
-    unsigned before;
+    unsigned before = plan->count;
 
     pf_size_watch(pool, policy, now);
-    before = plan->count;
     plan_over_max(plan, pool, policy, now);
     if (plan->count == before)
         plan_recycling(plan, pool, policy, now);
@@ -282,21 +281,29 @@ plan_births(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *
     return wanted == 0 && allowed > 0;
 }
 
+/* Nobody idle will cross a bound and wake the master. If somebody starts, he will take
+ * from the queue, but may be slow or too few: look again soon. If nobody does, the first
+ * connection itself has to wake the master. */
+static void
+plan_no_idle(struct pf_plan *plan, const struct pf_pool *pool, pf_time now)
+{
+    if (pool->count[PF_LIFE_STARTING] > 0)
+        plan->deadline = pf_time_earlier(plan->deadline, now + PF_PLAN_LOOK);
+    else
+        plan->watch_doors = true;
+}
+
 static void
 plan_serving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
              pf_time now)
 {
-    bool could_grow;
+    bool could_grow = plan_births(plan, pool, policy, now);
 
-    could_grow = plan_births(plan, pool, policy, now);
     plan_leaving(plan, pool, policy, now);
     plan_next_look(plan, pool, policy, now);
     plan->wake_below = pf_size_wake_below(pool, policy);
-    if (could_grow && plan->wake_below > 0 && pool->count[PF_LIFE_IDLE] == 0 &&
-        pool->count[PF_LIFE_STARTING] > 0)
-        plan->deadline = pf_time_earlier(plan->deadline, now + PF_PLAN_LOOK);
-    plan->watch_doors = could_grow && plan->wake_below > 0 &&
-                        pool->count[PF_LIFE_IDLE] + pool->count[PF_LIFE_STARTING] == 0;
+    if (could_grow && plan->wake_below > 0 && pool->count[PF_LIFE_IDLE] == 0)
+        plan_no_idle(plan, pool, now);
     if (pf_time_after(now, policy->check_for_spawn) < plan->deadline &&
         policy->sizing != PF_SIZING_STATIC && pf_pool_alive(pool) > 0)
         plan->deadline = pf_time_after(now, policy->check_for_spawn);

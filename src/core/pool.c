@@ -6,13 +6,14 @@
  *
  * What a bad start is. A worker that ends before it was ready, or that ends by itself
  * (not asked, not signalled) before it either accepted a connection or lived
- * PF_POOL_PROOF long. One exception: a worker that was ready and died of
- * SIGKILL was killed by somebody, not by its program. Bad starts of one batch count once:
- * only a worker born after the last counted failure can be the next one. A streak ends when
- * a worker born after the last failure proves itself (where a program runs for each
- * connection, by a connection: living idle says nothing of the program). Workers that were
- * there before prove nothing: the old ones may serve happily while every new one fails in
- * its child_init_hook. */
+ * PF_POOL_PROOF long. One exception: a worker that was ready and died of SIGKILL was
+ * killed by somebody, not by its program. Bad starts of one batch count once: only a
+ * worker born after the last counted failure can be the next one.
+ *
+ * A streak ends when a worker born after the last failure proves itself (where a program
+ * runs for each connection, by a connection: living idle says nothing of the program).
+ * Workers that were there before prove nothing: the old ones may serve happily while every
+ * new one fails in its child_init_hook. */
 #include "core/pool.h"
 
 #include "base/attr.h"

@@ -28,8 +28,7 @@ ask(struct pf_master *m, const struct pf_action *a)
     if (is_program(m))
         pf_process_signal(&child->process, SIGTERM);
     else if (child->channel >= 0)
-        (void)pf_channel_send(child->channel, PF_MESSAGE_LEAVE,
-                              0); /* gone: it ends anyway */
+        (void)pf_channel_send(child->channel, PF_MESSAGE_LEAVE, 0); /* or it is gone */
     pf_pool_asked(&m->pool, a->slot, a->reason);
     return true;
 }

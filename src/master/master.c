@@ -35,10 +35,12 @@ allocate(struct pf_master *m, unsigned capacity)
     return pf_board_open(&m->board, capacity);
 }
 
-static bool
-runs_programs(const struct pf_recipe *recipe)
+bool
+pf_master_runs_programs(const struct pf_master *m)
 {
-    return recipe->handler == PF_HANDLER_NOWAIT || recipe->handler == PF_HANDLER_WAIT;
+    enum pf_handler handler = m->setup.recipe->handler;
+
+    return handler == PF_HANDLER_NOWAIT || handler == PF_HANDLER_WAIT;
 }
 
 static int
@@ -48,7 +50,7 @@ open_ears(struct pf_master *m)
 
     if (r < 0)
         return r;
-    m->signals = pf_signal_open(runs_programs(m->setup.recipe));
+    m->signals = pf_signal_open(pf_master_runs_programs(m));
     if (m->signals < 0)
         return m->signals;
     m->wake = pf_wake_open();
@@ -80,7 +82,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     r = allocate(m, capacity);
     if (r == 0)
         r = open_ears(m);
-    if (r == 0 && runs_programs(setup->recipe))
+    if (r == 0 && pf_master_runs_programs(m))
         r = pf_process_adopt_orphans();
     if (r < 0) {
         pf_master_close(m);
@@ -153,8 +155,7 @@ pf_master_run(struct pf_master *m)
 
     do {
         pf_master_collect(m); /* sleep, then gather facts */
-        pf_plan_make(plan, &m->pool, &m->policy,
-                     m->now);    /* decide: nothing outside moves */
+        pf_plan_make(plan, &m->pool, &m->policy, m->now);
         pf_master_act(m, plan);  /* fork, ask, signal, bury */
         pf_master_tell(m, plan); /* say what was done and why */
         announce(m);

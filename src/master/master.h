@@ -80,6 +80,9 @@ void pf_master_close(struct pf_master *m);
 /* Give up the tables: in a new worker, which would keep outdated copies of them. */
 void pf_master_drop_tables(struct pf_master *m);
 
+/* The handler is a program: descendants that lose their parent become our children. */
+bool pf_master_runs_programs(const struct pf_master *m);
+
 /* ---- the steps of a turn, one file each ---- */
 
 /* collect.c: sleep until the deadline or an event; events become facts in the pool. */

@@ -49,17 +49,10 @@ is_worker(void *context, pid_t pid)
     return false;
 }
 
-static bool
-has_orphans(const struct pf_master *m)
-{
-    return m->setup.recipe->handler == PF_HANDLER_NOWAIT ||
-           m->setup.recipe->handler == PF_HANDLER_WAIT;
-}
-
 void
 pf_master_reap_orphans(struct pf_master *m)
 {
-    if (has_orphans(m))
+    if (pf_master_runs_programs(m))
         pf_process_reap_orphans(is_worker, m);
 }
 
@@ -73,7 +66,7 @@ pf_master_sweep_orphans(struct pf_master *m)
     pf_time last = pf_time_after(polite, m->policy.kill_timeout);
     int signum = SIGTERM;
 
-    if (!has_orphans(m))
+    if (!pf_master_runs_programs(m))
         return;
     for (m->now = start; m->now < last; m->now = pf_clock_now()) {
         struct pf_wait_event event;
