@@ -14,9 +14,8 @@ struct pf_heritage {
     const struct pf_recipe *recipe;
     const struct pf_listeners *listeners;
     struct pf_board_seat seat;
-    int pass_fd; /* a bell that wakes one waiting worker; borrowed */
-    int channel; /* the worker's end; the worker owns it */
-    uint64_t birth;
+    int pass_fd;     /* a bell that wakes one waiting worker; borrowed */
+    int channel;     /* the worker's end; the worker owns it */
     uint32_t random; /* this worker's share of the jitter */
     pid_t master;
 };

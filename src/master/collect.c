@@ -31,11 +31,8 @@ stop(struct pf_master *m, int signum, enum pf_stop level)
 
     pf_log(PREFORK_LOG_NOTICE, "SIG%s: %s", pf_signal_name(signum),
            m->pool.stop == PF_STOP_NONE ? "stopping" : "stopping faster");
-    if (m->pool.stop == PF_STOP_NONE) {
-        m->stop_signal = signum;
-        if (app->before_shutdown)
-            app->before_shutdown(pf_signal_name(signum), app->data);
-    }
+    if (m->pool.stop == PF_STOP_NONE && app->before_shutdown)
+        app->before_shutdown(pf_signal_name(signum), app->data);
     pf_shutdown_ask(&m->pool, level, m->now);
 }
 

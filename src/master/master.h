@@ -60,10 +60,8 @@ struct pf_master {
     bool announced;       /* on_ready was called */
     unsigned told_streak; /* the streak of bad starts that was told last */
     bool gave_up;         /* on_bad_start said so */
-    int stop_signal;      /* that began the end; 0: none yet */
 
     /* Measured. */
-    uint64_t turns;
     pf_time longest_turn;
 };
 

@@ -106,7 +106,6 @@ become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master,
                  .wake_fd = m->wake},
         .pass_fd = m->pass,
         .channel = channel,
-        .birth = m->pool.births + 1,
         .random = random,
         .master = master,
     };

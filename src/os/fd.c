@@ -21,26 +21,14 @@ pf_fd_close(int *fd)
     *fd = -1;
 }
 
-static int
-set_flag(int fd, int get, int set, int flag, bool on)
-{
-    int flags = fcntl(fd, get);
-
-    if (flags < 0 || fcntl(fd, set, on ? flags | flag : flags & ~flag) < 0)
-        return -errno;
-    return 0;
-}
-
-int
-pf_fd_set_cloexec(int fd, bool on)
-{
-    return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
-}
-
 int
 pf_fd_set_nonblock(int fd, bool on)
 {
-    return set_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) < 0)
+        return -errno;
+    return 0;
 }
 
 int

@@ -86,7 +86,6 @@ pf_wait_sleep(struct pf_wait *w, pf_time deadline, struct pf_wait_event *events,
     for (int i = 0; i < n; i++)
         events[i] = (struct pf_wait_event){
             .tag = ready[i].data.u64,
-            .hangup = (ready[i].events & (EPOLLHUP | EPOLLERR)) != 0,
         };
     return n < 0 ? 0 : (unsigned)n;
 }

@@ -18,7 +18,6 @@ struct pf_wait {
 
 struct pf_wait_event {
     uint64_t tag;
-    bool hangup; /* the other end is closed */
 };
 
 /* 0 or a negative errno. */
