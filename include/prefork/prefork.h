@@ -286,7 +286,7 @@ const char *prefork_local_address(struct prefork_conn *c);
 unsigned prefork_peer_port(struct prefork_conn *c);
 unsigned prefork_local_port(struct prefork_conn *c);
 
-/* "tcp" or "unix". */
+/* "tcp", "ssl", "udp", "unix" or "unixdgram"; static. */
 const char *prefork_proto(const struct prefork_conn *c);
 
 /* The worker that serves c. */

@@ -92,7 +92,7 @@ prefork_local_port(struct prefork_conn *c)
 const char *
 prefork_proto(const struct prefork_conn *c)
 {
-    return pf_connection_is_unix(c) ? "unix" : "tcp";
+    return pf_connection_proto(c);
 }
 
 struct prefork_worker *

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "config/check.h"
+#include "config/freeze.h"
 #include "config/setting.h"
 #include "os/credential.h"
 #include <prefork/prefork.h>
@@ -26,20 +27,9 @@ enum {
 
 #define SEPARATORS ", \t"
 
-/* Freezing under way. */
-struct freeze {
-    struct pf_settings *settings;
-    struct pf_config *config;
-    pf_config_note *note;
-    void *context;
-    struct pf_error *error;
-};
-
-/* Refuse entry index of a setting: "x.conf:4: user: there is no user \"bob\"". */
-PF_PRINTF(5, 6)
-static int
-refuse(const struct freeze *f, enum pf_setting_id id, unsigned index, int errnum,
-       const char *format, ...)
+int
+pf_freeze_refuse(const struct pf_freeze *f, enum pf_setting_id id, unsigned index,
+                 int errnum, const char *format, ...)
 {
     const struct pf_origin *origin = pf_settings_item_origin(f->settings, id, index);
     char subject_bytes[WORD_BYTES];
@@ -58,34 +48,37 @@ refuse(const struct freeze *f, enum pf_setting_id id, unsigned index, int errnum
 
 /* ---- users and groups ------------------------------------------------------------ */
 
-static int
-find_user(const struct freeze *f, enum pf_setting_id id, const char *name,
-          struct pf_credential_user *ret_user)
+int
+pf_freeze_user(const struct pf_freeze *f, enum pf_setting_id id, unsigned index,
+               const char *name, struct pf_credential_user *ret_user)
 {
     int r = pf_credential_user(name, ret_user);
 
     if (r == -ENOENT)
-        return refuse(f, id, 0, EINVAL, "there is no user \"%s\"", name);
+        return pf_freeze_refuse(f, id, index, EINVAL, "there is no user \"%s\"", name);
     if (r < 0)
-        return refuse(f, id, 0, EINVAL, "user \"%s\": %s", name, strerror(-r));
+        return pf_freeze_refuse(f, id, index, EINVAL, "user \"%s\": %s", name,
+                                strerror(-r));
     return 0;
 }
 
-static int
-find_group(const struct freeze *f, enum pf_setting_id id, const char *name, gid_t *ret_gid)
+int
+pf_freeze_group(const struct pf_freeze *f, enum pf_setting_id id, unsigned index,
+                const char *name, gid_t *ret_gid)
 {
     int r = pf_credential_group(name, ret_gid);
 
     if (r == -ENOENT)
-        return refuse(f, id, 0, EINVAL, "there is no group \"%s\"", name);
+        return pf_freeze_refuse(f, id, index, EINVAL, "there is no group \"%s\"", name);
     if (r < 0)
-        return refuse(f, id, 0, EINVAL, "group \"%s\": %s", name, strerror(-r));
+        return pf_freeze_refuse(f, id, index, EINVAL, "group \"%s\": %s", name,
+                                strerror(-r));
     return 0;
 }
 
 /* The groups that `group` lists, into config->groups. */
 static int
-freeze_group_list(const struct freeze *f)
+freeze_group_list(const struct pf_freeze *f)
 {
     const char *s = pf_settings_text(f->settings, PF_SETTING_GROUP);
     struct pf_recipe *recipe = &f->config->recipe;
@@ -96,44 +89,46 @@ freeze_group_list(const struct freeze *f)
     for (s += strspn(s, SEPARATORS); *s != '\0'; s += length, s += strspn(s, SEPARATORS)) {
         length = strcspn(s, SEPARATORS);
         if (length >= sizeof name)
-            return refuse(f, PF_SETTING_GROUP, 0, EINVAL, "a name is too long");
+            return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "a name is too long");
         if (recipe->group_count == PF_CONFIG_GROUPS_MAX)
-            return refuse(f, PF_SETTING_GROUP, 0, EINVAL, "more than %d groups",
-                          PF_CONFIG_GROUPS_MAX);
+            return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "more than %d groups",
+                                    PF_CONFIG_GROUPS_MAX);
         memcpy(name, s, length);
         name[length] = '\0';
-        r = find_group(f, PF_SETTING_GROUP, name, &f->config->groups[recipe->group_count]);
+        r = pf_freeze_group(f, PF_SETTING_GROUP, 0, name,
+                            &f->config->groups[recipe->group_count]);
         if (r < 0)
             return r;
         recipe->group_count++;
     }
     if (recipe->group_count == 0)
-        return refuse(f, PF_SETTING_GROUP, 0, EINVAL, "no group is named");
+        return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "no group is named");
     recipe->gid = f->config->groups[0];
     return 0;
 }
 
 /* The groups that the user database gives to the user, into config->groups. */
 static int
-freeze_groups_of(const struct freeze *f, const struct pf_credential_user *user)
+freeze_groups_of(const struct pf_freeze *f, const struct pf_credential_user *user)
 {
     struct pf_recipe *recipe = &f->config->recipe;
 
     if (!user->known)
-        return refuse(f, PF_SETTING_USER, 0, EINVAL,
-                      "user %s is not in the user database, so group must be set too",
-                      user->name);
+        return pf_freeze_refuse(
+            f, PF_SETTING_USER, 0, EINVAL,
+            "user %s is not in the user database, so group must be set too", user->name);
     recipe->gid = user->gid;
     if (pf_credential_groups_of(user, f->config->groups, PF_CONFIG_GROUPS_MAX,
                                 &recipe->group_count) < 0)
-        return refuse(f, PF_SETTING_USER, 0, EINVAL,
-                      "user %s is in more than %d groups; set group to those needed",
-                      user->name, PF_CONFIG_GROUPS_MAX);
+        return pf_freeze_refuse(
+            f, PF_SETTING_USER, 0, EINVAL,
+            "user %s is in more than %d groups; set group to those needed", user->name,
+            PF_CONFIG_GROUPS_MAX);
     return 0;
 }
 
 static int
-freeze_credentials(const struct freeze *f)
+freeze_credentials(const struct pf_freeze *f)
 {
     const char *name = pf_settings_text(f->settings, PF_SETTING_USER);
     bool has_group = pf_settings_is_set(f->settings, PF_SETTING_GROUP);
@@ -146,7 +141,7 @@ freeze_credentials(const struct freeze *f)
     recipe->groups = f->config->groups;
     recipe->group_count = 0;
     if (name) {
-        r = find_user(f, PF_SETTING_USER, name, &user);
+        r = pf_freeze_user(f, PF_SETTING_USER, 0, name, &user);
         if (r < 0)
             return r;
     }
@@ -154,128 +149,6 @@ freeze_credentials(const struct freeze *f)
     if (has_group)
         return freeze_group_list(f);
     return name ? freeze_groups_of(f, &user) : 0;
-}
-
-/* ---- endpoints ------------------------------------------------------------------- */
-
-/* What all unix sockets have in common. */
-struct socket_rights {
-    bool has_mode;
-    mode_t mode;
-    uid_t owner;
-    gid_t group;
-};
-
-/* Read socket_owner: user, user:group or :group. */
-static int
-freeze_owner(const struct freeze *f, const char *text, struct socket_rights *ret_rights)
-{
-    const enum pf_setting_id id = PF_SETTING_SOCKET_OWNER;
-    const char *colon = strchr(text, ':');
-    size_t length = colon ? (size_t)(colon - text) : strlen(text);
-    struct pf_credential_user user;
-    char name[WORD_BYTES];
-    int r = 0;
-
-    if (length >= sizeof name)
-        return refuse(f, id, 0, EINVAL, "a name is too long");
-    memcpy(name, text, length);
-    name[length] = '\0';
-    if (length > 0) {
-        r = find_user(f, id, name, &user);
-        if (r == 0)
-            ret_rights->owner = user.uid;
-    }
-    if (r == 0 && colon)
-        r = find_group(f, id, colon + 1, &ret_rights->group);
-    return r;
-}
-
-static int
-freeze_rights(const struct freeze *f, struct socket_rights *ret_rights)
-{
-    const char *owner = pf_settings_text(f->settings, PF_SETTING_SOCKET_OWNER);
-
-    *ret_rights = (struct socket_rights){
-        .has_mode = pf_settings_is_set(f->settings, PF_SETTING_SOCKET_MODE),
-        .mode = pf_settings_number(f->settings, PF_SETTING_SOCKET_MODE),
-        .owner = (uid_t)-1,
-        .group = (gid_t)-1,
-    };
-    return owner ? freeze_owner(f, owner, ret_rights) : 0;
-}
-
-/* The entry that goes with a port's index: the last one serves all further ports. */
-static const char *
-paired(const struct freeze *f, enum pf_setting_id id, unsigned index)
-{
-    unsigned count = pf_settings_item_count(f->settings, id);
-
-    return pf_settings_item(f->settings, id, index < count ? index : count - 1);
-}
-
-static int
-freeze_endpoint(const struct freeze *f, unsigned index, const struct socket_rights *rights)
-{
-    struct pf_endpoint *e = &f->config->endpoints[index];
-    struct pf_error error = {0};
-    int r;
-
-    *e = (struct pf_endpoint){0};
-    r = pf_endpoint_parse(pf_settings_item(f->settings, PF_SETTING_PORT, index),
-                          paired(f, PF_SETTING_HOST, index),
-                          paired(f, PF_SETTING_PROTO, index),
-                          paired(f, PF_SETTING_IPV, index), e, &error);
-    if (r < 0)
-        return refuse(f, PF_SETTING_PORT, index, -r, "%s", error.text);
-    e->backlog = (int)pf_settings_number(f->settings, PF_SETTING_LISTEN);
-    e->has_mode = e->proto == PF_PROTO_UNIX && rights->has_mode;
-    e->mode = e->has_mode ? rights->mode : 0;
-    e->owner = e->proto == PF_PROTO_UNIX ? rights->owner : (uid_t)-1;
-    e->group = e->proto == PF_PROTO_UNIX ? rights->group : (gid_t)-1;
-    return 0;
-}
-
-/* Tell about entries of a list that no port belongs to. */
-static void
-note_unpaired(const struct freeze *f, enum pf_setting_id id, unsigned ports)
-{
-    unsigned count = pf_settings_item_count(f->settings, id);
-    char buffer[PF_ERROR_TEXT_BYTES];
-    struct pf_text t;
-
-    for (unsigned i = ports; i < count && f->note; i++) {
-        pf_text_init(&t, buffer, sizeof buffer);
-        pf_text_add(&t, "%s: %s (", pf_setting_row(id)->key,
-                    pf_settings_item(f->settings, id, i));
-        pf_settings_add_origin(&t, f->settings, id, i);
-        pf_text_add(&t, ") is not used: it would belong to port number %u, there are %u",
-                    i + 1, ports);
-        f->note(f->context, buffer);
-    }
-}
-
-static int
-freeze_endpoints(const struct freeze *f)
-{
-    unsigned count = pf_settings_item_count(f->settings, PF_SETTING_PORT);
-    struct socket_rights rights;
-    int r;
-
-    if (count > PF_CONFIG_ENDPOINTS_MAX)
-        return refuse(f, PF_SETTING_PORT, PF_CONFIG_ENDPOINTS_MAX, EINVAL,
-                      "more than %d ports", PF_CONFIG_ENDPOINTS_MAX);
-    r = freeze_rights(f, &rights);
-    for (unsigned i = 0; i < count && r == 0; i++)
-        r = freeze_endpoint(f, i, &rights);
-    if (r < 0)
-        return r;
-    note_unpaired(f, PF_SETTING_HOST, count);
-    note_unpaired(f, PF_SETTING_PROTO, count);
-    note_unpaired(f, PF_SETTING_IPV, count);
-    f->config->endpoint_count = count;
-    f->config->endpoints_by_default = !pf_settings_is_set(f->settings, PF_SETTING_PORT);
-    return 0;
 }
 
 /* ---- pool, worker, daemon -------------------------------------------------------- */
@@ -368,7 +241,7 @@ make_daemon(const struct pf_settings *s)
 
 /* The environment's default for ipv, if nobody set it. */
 static int
-adapt_ipv(const struct freeze *f)
+adapt_ipv(const struct pf_freeze *f)
 {
     const char *ipv = getenv("IPV");
 
@@ -382,7 +255,7 @@ int
 pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
                  pf_config_note *note, void *context, struct pf_error *error)
 {
-    const struct freeze f = {settings, config, note, context, error};
+    const struct pf_freeze f = {settings, config, note, context, error};
     int r;
 
     r = pf_settings_restore(settings, error);
@@ -391,7 +264,7 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     if (r == 0)
         r = pf_check_settings(settings, config->recipe.handler, note, context, error);
     if (r == 0)
-        r = freeze_endpoints(&f);
+        r = pf_freeze_endpoints(&f);
     if (r == 0)
         r = freeze_credentials(&f);
     if (r < 0)

@@ -53,7 +53,7 @@ typedef void pf_config_note(void *context, const char *text);
  * those that were, each adaption told through note (may be NULL). A contradiction between
  * set values is an error that names both with their origins.
  *
- * 0, or -EINVAL with the sentence and PREFORK_EXIT_CONFIG in error. */
+ * 0, or a negative errno with the sentence and PREFORK_EXIT_CONFIG in error. */
 PF_MUST_USE int pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
                                  pf_config_note *note, void *context,
                                  struct pf_error *error);

@@ -131,7 +131,7 @@ pf_listener_port(const struct pf_listener *l)
 static int
 add_listener(struct opening *o, int fd)
 {
-    struct pf_listener l = {.fd = fd};
+    struct pf_listener l = {.fd = fd, .proto = o->endpoint->proto, .endpoint = o->endpoint};
     int e = pf_listener_learn(&l);
 
     if (e < 0) {
@@ -165,11 +165,15 @@ check_room(const struct opening *o)
 }
 
 static int
-count_covered(struct opening *o, const struct pf_listener *l)
+count_covered(struct opening *o, struct pf_listener *l)
 {
     o->served++;
-    if (!l->inherited)
+    if (l->inherited) {
+        l->endpoint = o->endpoint;
+        l->proto = o->endpoint->proto;
+    } else {
         tell(o, "%s is named twice: one socket serves both", l->address);
+    }
     return 0;
 }
 
@@ -328,14 +332,14 @@ covers(const struct pf_listener *l, const union address *a, socklen_t length,
     return t->dual && l->inherited && is_any_ipv4(a);
 }
 
-static const struct pf_listener *
+static struct pf_listener *
 find_covering(const struct opening *o, const struct target *t)
 {
     union address address = {.any.sa_family = AF_UNSPEC};
     socklen_t length = 0;
 
     for (unsigned i = 0; i < o->ls->count; i++) {
-        const struct pf_listener *l = &o->ls->table[i];
+        struct pf_listener *l = &o->ls->table[i];
         if (own_address(l, &address, &length) == 0 && covers(l, &address, length, t))
             return l;
     }
@@ -442,7 +446,7 @@ may_skip(const struct target *t, int errnum)
 static int
 open_target(struct opening *o, struct target *t)
 {
-    const struct pf_listener *covering;
+    struct pf_listener *covering;
     int fd;
 
     pf_address_set_port(&t->address.any, o->port);
@@ -540,7 +544,7 @@ open_unix(struct opening *o)
     int e;
 
     for (unsigned i = 0; i < o->ls->count; i++) {
-        const struct pf_listener *l = &o->ls->table[i];
+        struct pf_listener *l = &o->ls->table[i];
         if (l->family == AF_UNIX && strcmp(l->address, path) == 0)
             return count_covered(o, l);
     }

@@ -122,7 +122,7 @@ describe_unix(struct prefork_conn *c, size_t count)
     socklen_t bytes = sizeof peer;
 
     set(&count, PROTO, "UNIX");
-    set(&count, UNIXLOCALPATH, "%s", c->listener_text);
+    set(&count, UNIXLOCALPATH, "%s", c->listener->address);
     if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0) {
         set(&count, UNIXREMOTEPID, "%d", (int)peer.pid);
         set(&count, UNIXREMOTEEUID, "%u", (unsigned)peer.uid);

@@ -187,9 +187,8 @@ log_connect(struct prefork_worker *w)
     struct prefork_conn *c = &w->conn;
 
     if (pf_log_wants(PREFORK_LOG_INFO))
-        pf_log(PREFORK_LOG_INFO, "connect %s peer %s local %s",
-               pf_connection_is_unix(c) ? "unix" : "tcp", pf_connection_peer_text(c),
-               pf_connection_local_text(c));
+        pf_log(PREFORK_LOG_INFO, "connect %s peer %s local %s", pf_connection_proto(c),
+               pf_connection_peer_text(c), pf_connection_local_text(c));
 }
 
 static void
@@ -200,7 +199,7 @@ serve_connection(struct prefork_worker *w, int fd, const struct pf_listener *l)
     w->requests++;
     pf_worker_say_busy(w, 1);
     w->conn.worker = w;
-    pf_connection_open(&w->conn, fd, l->family == AF_UNIX ? l->address : "");
+    pf_connection_open(&w->conn, fd, l);
     log_connect(w);
     if (recipe->client_stdio)
         bind_stdio(w, fd);
