@@ -10,6 +10,7 @@
 #include "config/options.h"
 #include "log/log.h"
 #include "master/startup.h"
+#include "os/fd.h"
 #include "os/process.h"
 
 #include <errno.h>
@@ -217,6 +218,7 @@ freeze(struct prefork *p)
     if (p->frozen)
         return 0;
     p->config = (struct pf_config){0};
+    pf_fd_spare_client();
     pf_log_open(p->name, (int)pf_settings_number(p->settings, PF_SETTING_LOG_LEVEL));
     r = choose_handler(p);
     if (r < 0)
@@ -296,5 +298,10 @@ prefork_exit_code(const struct prefork *p)
 const char *
 prefork_listener_text(const struct prefork *p, unsigned index)
 {
-    return index < p->listeners.count ? p->listeners.table[index].address : NULL;
+    for (unsigned i = 0; i < p->listeners.count; i++) {
+        const struct pf_listener *l = &p->listeners.table[i];
+        if (l->shard == 0 && index-- == 0)
+            return l->address;
+    }
+    return NULL;
 }

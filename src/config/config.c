@@ -13,6 +13,7 @@
 #include "config/check.h"
 #include "config/freeze.h"
 #include "config/setting.h"
+#include "config/type.h"
 #include "os/credential.h"
 #include <prefork/prefork.h>
 
@@ -178,17 +179,20 @@ smaller(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* With sizing static, values that were set for another sizing may still stand there. */
+/* Values that were set for another sizing may still stand there. */
 static void
-fix_size(struct pf_policy *p)
+fit_sizing(struct pf_policy *p)
 {
-    p->min_servers = p->max_servers;
+    if (p->sizing == PF_SIZING_STATIC)
+        p->min_servers = p->max_servers;
+    if (p->sizing == PF_SIZING_ONDEMAND)
+        p->min_servers = p->min_spare_servers = 0;
     p->max_spare_servers = smaller(p->max_spare_servers, p->max_servers);
     p->min_spare_servers = smaller(p->min_spare_servers, p->max_spare_servers);
 }
 
 static struct pf_policy
-make_policy(const struct pf_settings *s)
+make_policy(const struct pf_settings *s, enum pf_server_type type)
 {
     struct pf_policy policy = {
         .sizing = (enum pf_sizing)pf_settings_choice(s, PF_SETTING_SIZING),
@@ -208,13 +212,17 @@ make_policy(const struct pf_settings *s)
         .kill_timeout = pf_settings_span(s, PF_SETTING_KILL_TIMEOUT),
     };
 
-    if (policy.sizing == PF_SIZING_STATIC)
-        fix_size(&policy);
+    if (type == PF_SERVER_SINGLE)
+        policy.max_servers = 1;
+    if (type == PF_SERVER_FORK)
+        policy.max_recycling = policy.max_servers; /* every connection is the last */
+    fit_sizing(&policy);
     return policy;
 }
 
 static void
-freeze_recipe(const struct pf_settings *s, struct pf_recipe *recipe)
+freeze_recipe(const struct pf_settings *s, enum pf_server_type type,
+              struct pf_recipe *recipe)
 {
     unsigned order = pf_settings_choice(s, PF_SETTING_ACCEPT_ORDER);
 
@@ -222,6 +230,11 @@ freeze_recipe(const struct pf_settings *s, struct pf_recipe *recipe)
     recipe->client_stdio = !pf_settings_flag(s, PF_SETTING_NO_CLIENT_STDOUT);
     recipe->max_requests = pf_settings_number(s, PF_SETTING_MAX_REQUESTS);
     recipe->max_requests_jitter = pf_settings_number(s, PF_SETTING_MAX_REQUESTS_JITTER);
+    recipe->serialize = (enum pf_turn_kind)pf_settings_choice(s, PF_SETTING_SERIALIZE);
+    if (type == PF_SERVER_FORK)
+        recipe->max_requests = 1;
+    if (recipe->handler == PF_HANDLER_WAIT)
+        recipe->serialize = PF_TURN_NONE; /* the program's own affair */
 }
 
 static struct pf_daemon
@@ -234,6 +247,7 @@ make_daemon(const struct pf_settings *s)
         .setsid = setsid_too,
         .require_root = pf_settings_flag(s, PF_SETTING_REQUIRE_ROOT),
         .pid_file = pf_settings_text(s, PF_SETTING_PID_FILE),
+        .lock_file = pf_settings_text(s, PF_SETTING_LOCK_FILE),
         .log_file = pf_settings_text(s, PF_SETTING_LOG_FILE),
         .log_level = (int)pf_settings_number(s, PF_SETTING_LOG_LEVEL),
     };
@@ -256,22 +270,28 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
                  pf_config_note *note, void *context, struct pf_error *error)
 {
     const struct pf_freeze f = {settings, config, note, context, error};
+    enum pf_server_type type = PF_SERVER_PREFORK;
     int r;
 
     r = pf_settings_restore(settings, error);
     if (r == 0)
         r = adapt_ipv(&f);
     if (r == 0)
-        r = pf_check_settings(settings, config->recipe.handler, note, context, error);
+        r = pf_type_choose(settings, &type, note, context, error);
+    if (r == 0)
+        r = pf_check_settings(settings, type, config->recipe.handler, note, context, error);
     if (r == 0)
         r = pf_freeze_endpoints(&f);
     if (r == 0)
         r = freeze_credentials(&f);
     if (r < 0)
         return r;
-    config->policy = make_policy(settings);
+    config->policy = make_policy(settings, type);
     config->daemon = make_daemon(settings);
-    freeze_recipe(settings, &config->recipe);
+    if (type == PF_SERVER_INET)
+        config->daemon.background = config->daemon.setsid = false;
+    config->daemon.inet = type == PF_SERVER_INET;
+    freeze_recipe(settings, type, &config->recipe);
     return 0;
 }
 

@@ -26,12 +26,14 @@ enum {
 /* What the starting process itself needs: the part that is neither pool, door nor worker.
  */
 struct pf_daemon {
-    bool background;      /* leave the terminal; the starter reports success when ready */
-    bool setsid;          /* background, with a session of its own */
-    bool require_root;    /* refuse to start otherwise */
-    const char *pid_file; /* NULL: none; borrowed from the settings */
-    const char *log_file; /* NULL: standard error; borrowed */
-    int log_level;        /* 0 to 4 */
+    bool background;       /* leave the terminal; the starter reports success when ready */
+    bool setsid;           /* background, with a session of its own */
+    bool inet;             /* serve one connection, on descriptors 0 and 1 */
+    bool require_root;     /* refuse to start otherwise */
+    const char *pid_file;  /* NULL: none; borrowed from the settings */
+    const char *lock_file; /* of serialize; NULL: none; borrowed */
+    const char *log_file;  /* NULL: standard error; borrowed */
+    int log_level;         /* 0 to 4 */
 };
 
 struct pf_config {

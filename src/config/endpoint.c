@@ -5,6 +5,7 @@
  * at start. */
 #include "config/freeze.h"
 #include "config/port.h"
+#include "os/process.h"
 
 #include <errno.h>
 #include <string.h>
@@ -57,6 +58,18 @@ freeze_rights(const struct pf_port *p, struct pf_endpoint *e)
     return 0;
 }
 
+/* A program that accepts by itself knows of one socket for each port. */
+static unsigned
+shards(const struct pf_freeze *f)
+{
+    unsigned order = pf_settings_choice(f->settings, PF_SETTING_ACCEPT_ORDER);
+    unsigned number = pf_settings_number(f->settings, PF_SETTING_SHARDS);
+
+    if (order != PF_ACCEPT_SHARD || f->config->recipe.handler == PF_HANDLER_WAIT)
+        return 1;
+    return number > 0 ? number : pf_process_processors();
+}
+
 static int
 freeze_endpoint(const struct pf_freeze *f, unsigned index)
 {
@@ -75,6 +88,7 @@ freeze_endpoint(const struct pf_freeze *f, unsigned index)
     if (r < 0)
         return pf_freeze_refuse(f, PF_SETTING_PORT, index, -r, "%s", error.text);
     e->backlog = (int)pf_port_number(&p, PF_SETTING_LISTEN);
+    e->shards = shards(f);
     return freeze_rights(&p, e);
 }
 

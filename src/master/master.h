@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "core/plan.h"
 #include "link/board.h"
+#include "link/turn.h"
 #include "net/listener.h"
 #include "os/process.h"
 #include "os/wait.h"
@@ -29,6 +30,7 @@ struct pf_master_setup {
     const struct pf_recipe *recipe;
     const struct pf_policy *policy; /* copied: TTIN and TTOU change the copy */
     struct pf_listeners *listeners;
+    struct pf_turn *turn;
     unsigned seed; /* of the jitter */
     /* The first worker is ready (or none is wanted yet): called once. May be NULL. */
     void (*on_ready)(void *context);

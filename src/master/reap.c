@@ -34,6 +34,7 @@ pf_master_reap(struct pf_master *m, unsigned slot)
     pf_master_read_slot(m, slot); /* how far it came decides how its end is judged */
     pf_board_forget(&m->board, slot);
     pf_pool_died(&m->pool, slot, status, m->now);
+    pf_turn_mend(m->setup.turn, s->pid);
     pf_wake_ring(m->pass); /* it may have been woken for a connection and died first */
 }
 

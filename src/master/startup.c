@@ -7,6 +7,7 @@
  *   after_init          the program's first word
  *   listeners           with the starter's rights
  *   post_bind_hook
+ *   lock of serialize
  *   privileges          dropped for good; nothing below needs them
  *   pre_loop_hook
  *   the master          allocates what the loop needs
@@ -26,6 +27,7 @@
 #include "os/memory.h"
 #include "os/signal.h"
 #include "os/title.h"
+#include "worker/worker.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -38,6 +40,7 @@ struct startup {
     struct prefork *p;
     const struct pf_config *config;
     struct pf_listeners *listeners;
+    struct pf_turn turn;
     struct pf_daemonized daemonized;
     struct pf_master master;
     struct pf_error *error;
@@ -119,6 +122,15 @@ open_listeners(struct startup *s)
 }
 
 static int
+open_turn(struct startup *s)
+{
+    const struct pf_config *config = s->config;
+
+    return pf_turn_open(&s->turn, config->recipe.serialize, config->daemon.lock_file,
+                        s->error);
+}
+
+static int
 drop_privileges(struct startup *s)
 {
     const struct pf_recipe *recipe = &s->config->recipe;
@@ -180,6 +192,7 @@ open_master(struct startup *s)
                               .recipe = &s->config->recipe,
                               .policy = &s->config->policy,
                               .listeners = s->listeners,
+                              .turn = &s->turn,
                               .seed = seed(),
                               .on_ready = tell_ready,
                               .on_bad_start = tell_bad_start,
@@ -187,6 +200,30 @@ open_master(struct startup *s)
                               .context = s,
                           },
                           s->error);
+}
+
+/* There is nothing to listen on and nobody to supervise. */
+static int
+serve_inet(struct startup *s)
+{
+    int r = check_root(s);
+
+    if (r == 0)
+        r = open_log(s);
+    if (r == 0)
+        r = call_plain(s, "after_init", app(s)->after_init);
+    if (r == 0)
+        r = call(s, "post_bind_hook", app(s)->post_bind_hook);
+    if (r == 0)
+        r = drop_privileges(s);
+    if (r == 0)
+        r = call_plain(s, "pre_loop_hook", app(s)->pre_loop_hook);
+    if (r < 0)
+        return r;
+    pf_inet_serve(&s->config->recipe);
+    if (app(s)->pre_server_close_hook)
+        app(s)->pre_server_close_hook(app(s)->data);
+    return 0;
 }
 
 static int
@@ -209,6 +246,8 @@ prepare(struct startup *s)
     if (r == 0)
         r = call(s, "post_bind_hook", app(s)->post_bind_hook);
     if (r == 0)
+        r = open_turn(s);
+    if (r == 0)
         r = drop_privileges(s);
     if (r == 0)
         r = call_plain(s, "pre_loop_hook", app(s)->pre_loop_hook);
@@ -218,13 +257,20 @@ prepare(struct startup *s)
 }
 
 static void
+tell_listener(const struct pf_listener *l)
+{
+    if (l->shard == 0)
+        pf_log(PREFORK_LOG_NOTICE, "listening on %s%s", l->address,
+               l->inherited ? " (inherited)" : "");
+}
+
+static void
 tell_start(const struct startup *s)
 {
     const struct pf_policy *policy = &s->config->policy;
 
     for (unsigned i = 0; i < s->listeners->count; i++)
-        pf_log(PREFORK_LOG_NOTICE, "listening on %s%s", s->listeners->table[i].address,
-               s->listeners->table[i].inherited ? " (inherited)" : "");
+        tell_listener(&s->listeners->table[i]);
     pf_log(PREFORK_LOG_NOTICE, "starting: %u to %u workers", policy->min_servers,
            policy->max_servers);
 }
@@ -248,6 +294,7 @@ undo(struct startup *s)
 {
     pf_listeners_shut(s->listeners); /* without effect if the doors were closed */
     pf_listeners_close(s->listeners);
+    pf_turn_close(&s->turn);
     pf_daemon_finish(&s->daemonized);
     if (pf_daemon_tell(&s->daemonized, s->error->exit_code, s->error->text))
         s->error->text[0] = '\0'; /* said: not twice */
@@ -258,6 +305,7 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
                struct pf_listeners *listeners, struct pf_error *error)
 {
     struct startup *s = pf_memory_new(sizeof *s);
+    int r;
 
     if (!s) {
         (void)pf_error_set(error, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
@@ -271,9 +319,11 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
         .error = error,
     };
     pf_fd_fill_stdio();
-    if (prepare(s) == 0)
+    if (config->daemon.inet)
+        r = serve_inet(s);
+    else if ((r = prepare(s)) == 0)
         run(s);
-    else if (pf_log_fd() != STDERR_FILENO)
+    if (r < 0 && pf_log_fd() != STDERR_FILENO)
         pf_log(PREFORK_LOG_ERROR, "%s", error->text);
     undo(s);
     pf_memory_free(s, sizeof *s);

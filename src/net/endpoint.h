@@ -55,6 +55,7 @@ struct pf_endpoint {
     char host[PF_ENDPOINT_HOST_BYTES]; /* "*", a name, or a literal without brackets */
     char port[PF_ENDPOINT_PORT_BYTES]; /* number, service name, or path of the socket */
     int backlog;                       /* connections the kernel may queue */
+    unsigned shards; /* TCP: sockets for each address; 0 and 1: one, without SO_REUSEPORT */
 
     /* Unix sockets only. */
     bool has_mode; /* mode below was set; otherwise the umask decides */

@@ -26,6 +26,7 @@ struct pf_listener {
     enum pf_proto proto;
     const struct pf_endpoint *endpoint; /* what it was opened for; borrowed; NULL: handed
                                            in, and no port asks for it */
+    unsigned shard;                     /* which of the sockets of its address, from 0 */
     bool inherited; /* handed in from outside: never shut down, never unlinked */
     bool v6only;
     char address[PF_LISTENER_TEXT_BYTES]; /* "127.0.0.1:8080", "[::1]:80", "/run/x.sock" */

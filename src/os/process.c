@@ -21,6 +21,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -340,4 +341,14 @@ pf_process_find_program(const char *name, char **ret_path)
         return find_in_path(name, ret_path);
     r = check_executable(name);
     return r < 0 ? r : give(name, ret_path);
+}
+
+unsigned
+pf_process_processors(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) < 0)
+        return 1; /* more processors than the set has room for, or a filter */
+    return (unsigned)CPU_COUNT(&set);
 }

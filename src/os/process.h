@@ -57,6 +57,9 @@ unsigned pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pi
 PF_MUST_USE int pf_process_run(const char *path, char *const argv[], char *const envp[],
                                int fd, volatile pid_t *running, int *ret_wait_status);
 
+/* How many processors this process may run on; at least 1. */
+unsigned pf_process_processors(void);
+
 /* The path that execvp(3) would run for this name: 0 and the path (given), or a negative
  * errno: -ENOENT, -EACCES, ... */
 PF_MUST_USE int pf_process_find_program(const char *name, char **ret_path);

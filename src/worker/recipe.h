@@ -5,6 +5,7 @@
 #ifndef PF_WORKER_RECIPE_H
 #define PF_WORKER_RECIPE_H
 
+#include "link/turn.h"
 #include <prefork/prefork.h>
 
 #include <stdbool.h>
@@ -18,8 +19,9 @@ enum pf_handler {
 };
 
 enum pf_accept_order {
-    PF_ACCEPT_HOT,  /* few workers, warm caches: EPOLLEXCLUSIVE */
-    PF_ACCEPT_FAIR, /* every worker in turn: the same, re-queued after each accept */
+    PF_ACCEPT_HOT,   /* few workers, warm caches: EPOLLEXCLUSIVE */
+    PF_ACCEPT_FAIR,  /* every worker in turn: the same, re-queued after each accept */
+    PF_ACCEPT_SHARD, /* several sockets for each address, among which the kernel divides */
 };
 
 struct pf_recipe {
@@ -31,8 +33,9 @@ struct pf_recipe {
     char *const *program_argv; /* borrowed */
 
     enum pf_accept_order accept_order;
-    bool client_stdio;     /* the connection on descriptors 0 and 1 */
-    unsigned max_requests; /* connections a worker accepts in its life; 0: no limit */
+    enum pf_turn_kind serialize; /* who may wait for connections */
+    bool client_stdio;           /* the connection on descriptors 0 and 1 */
+    unsigned max_requests;       /* connections a worker accepts in its life; 0: no limit */
     unsigned
         max_requests_jitter; /* percent of max_requests by which a life may be shorter */
 

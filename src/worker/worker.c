@@ -21,14 +21,21 @@
 
 static struct prefork_worker the_worker;
 
-PF_NORETURN void
-pf_worker_end(struct prefork_worker *w, enum pf_worker_exit code)
+void
+pf_worker_finish(struct prefork_worker *w)
 {
     const struct pf_recipe *recipe = w->heritage.recipe;
 
     if (recipe->app.child_finish_hook)
         recipe->app.child_finish_hook(w, recipe->app.data);
-    (void)fflush(NULL); /* what the program printed; exit handlers are the master's */
+    (void)fflush(NULL);
+}
+
+/* Exit handlers are the master's. */
+PF_NORETURN void
+pf_worker_end(struct prefork_worker *w, enum pf_worker_exit code)
+{
+    pf_worker_finish(w);
     pf_process_exit((int)code);
 }
 
@@ -113,6 +120,22 @@ run_main_loop(struct prefork_worker *w)
 
     pf_worker_say_idle(w);
     app->main_loop(w, app->data);
+}
+
+struct prefork_worker *
+pf_worker_alone(const struct pf_heritage *heritage)
+{
+    struct prefork_worker *w = &the_worker;
+
+    w->heritage = *heritage;
+    w->null_fd = -1;
+    w->conn.fd = -1;
+    pf_title_set_worker(heritage->recipe->name);
+    pf_signal_handle_end(end_by_signal);
+    if (heritage->recipe->handler == PF_HANDLER_NOWAIT)
+        pf_nowait_prepare(w);
+    init(w);
+    return w;
 }
 
 PF_NORETURN void

@@ -24,6 +24,7 @@ struct prefork_worker {
     struct pf_wait wait; /* channel and listeners; shape callback and nowait */
     bool leaving;        /* asked to leave, or the master is gone */
     bool labelled;       /* the program set its own title */
+    bool has_turn;       /* serialize: nobody else waits for connections now */
     bool is_out; /* of descriptors or memory: the last accept failed for want of them */
     volatile sig_atomic_t ending; /* a signal came while a program ran: end after it */
     volatile pid_t program;       /* that runs for the present connection; 0: none */
@@ -39,6 +40,10 @@ struct prefork_worker {
 /* The life of a worker in the process that was just forked for it. */
 PF_NORETURN void pf_worker_main(const struct pf_heritage *heritage);
 
+/* inet.c: serve the connection on descriptors 0 and 1 in this process, which has no
+ * master, and return. */
+void pf_inet_serve(const struct pf_recipe *recipe);
+
 /* ---- steps of that life, one file each ---- */
 
 /* birth.c: forget the master; become a worker of this recipe. */
@@ -46,6 +51,15 @@ void pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritag
 
 /* serve.c: accept, handle, close, until asked to leave. */
 void pf_worker_serve(struct prefork_worker *w);
+
+/* serve.c: one connected socket (consumed) that came in at a listener. */
+void pf_worker_connection(struct prefork_worker *w, int fd, const struct pf_listener *l);
+
+/* worker.c: a worker without a master; up to and with child_init_hook. */
+struct prefork_worker *pf_worker_alone(const struct pf_heritage *heritage);
+
+/* worker.c: child_finish_hook, and what the program printed. */
+void pf_worker_finish(struct prefork_worker *w);
 
 /* nowait.c: prepare the environment once; then a program for each connection. */
 void pf_nowait_prepare(struct prefork_worker *w);

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "link/board.h"
 #include "link/channel.h"
+#include "link/turn.h"
 #include "master/master.h"
 
 #include <stdbool.h>
@@ -225,6 +226,7 @@ struct sim {
     struct pf_policy policy;
     struct pf_recipe recipe;
     struct pf_listeners listeners;
+    struct pf_turn turn; /* none */
     struct sim_program program;
     pf_time arrival; /* mean distance of connections; PF_NEVER: none */
     unsigned burst;

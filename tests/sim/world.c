@@ -345,6 +345,7 @@ sim_world_live(void)
         .recipe = &sim.recipe,
         .policy = &sim.policy,
         .listeners = &sim.listeners,
+        .turn = &sim.turn,
         .seed = (unsigned)sim.seed,
     };
     int r;
