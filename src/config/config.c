@@ -10,8 +10,10 @@
 #include "config/config.h"
 
 #include "base/text.h"
+#include "config/access.h"
 #include "config/check.h"
 #include "config/setting.h"
+#include "net/access.h"
 #include "os/credential.h"
 #include <prefork/prefork.h>
 
@@ -394,12 +396,24 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
         r = freeze_endpoints(&f);
     if (r == 0)
         r = freeze_credentials(&f);
+    if (r == 0)
+        r = pf_config_freeze_access(settings, config, note, context, error);
     if (r < 0)
         return r;
     config->policy = make_policy(settings);
     config->daemon = make_daemon(settings);
     freeze_recipe(settings, &config->recipe);
     return 0;
+}
+
+void
+pf_config_deinit(struct pf_config *config)
+{
+    if (config->access)
+        pf_access_deinit(config->access);
+    free(config->access);
+    config->access = NULL;
+    config->recipe.access = NULL;
 }
 
 /* ---- printing -------------------------------------------------------------------- */

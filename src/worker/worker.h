@@ -47,6 +47,12 @@ void pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritag
 /* serve.c: accept, handle, close, until asked to leave. */
 void pf_worker_serve(struct prefork_worker *w);
 
+/* admit.c: may the present connection be served? A denial is logged. */
+bool pf_worker_admits(struct prefork_worker *w);
+
+/* admit.c: as prefork_peer_name(). */
+const char *pf_worker_peer_name(struct prefork_conn *c);
+
 /* nowait.c: prepare the environment once; then a program for each connection. */
 void pf_nowait_prepare(struct prefork_worker *w);
 void pf_nowait_serve(struct prefork_worker *w);
