@@ -282,6 +282,11 @@ const char *prefork_local_text(struct prefork_conn *c);
 const char *prefork_peer_address(struct prefork_conn *c);
 const char *prefork_local_address(struct prefork_conn *c);
 
+/* The client's name, if the settings reverse_lookups or double_reverse_lookups are on and
+ * the name leads back to the client's address; "" otherwise. Looked up once, when it is
+ * first needed, which may block for about lookup_timeout. Borrowed as above. */
+const char *prefork_peer_name(struct prefork_conn *c);
+
 /* Port in host byte order, 0 for unix sockets. */
 unsigned prefork_peer_port(struct prefork_conn *c);
 unsigned prefork_local_port(struct prefork_conn *c);

@@ -77,6 +77,12 @@ prefork_local_address(struct prefork_conn *c)
     return pf_connection_local_host(c);
 }
 
+const char *
+prefork_peer_name(struct prefork_conn *c)
+{
+    return pf_worker_peer_name(c);
+}
+
 unsigned
 prefork_peer_port(struct prefork_conn *c)
 {

@@ -39,6 +39,7 @@ prefork_free(struct prefork *p)
 {
     if (!p)
         return;
+    pf_config_deinit(&p->config);
     pf_settings_free(p->settings);
     free(p->program);
     free(p->name);
@@ -217,6 +218,7 @@ freeze(struct prefork *p)
 
     if (p->frozen)
         return 0;
+    pf_config_deinit(&p->config);
     p->config = (struct pf_config){0};
     pf_fd_spare_client();
     pf_log_open(p->name, (int)pf_settings_number(p->settings, PF_SETTING_LOG_LEVEL));

@@ -10,10 +10,12 @@
 #include "config/config.h"
 
 #include "base/text.h"
+#include "config/access.h"
 #include "config/check.h"
 #include "config/freeze.h"
 #include "config/setting.h"
 #include "config/type.h"
+#include "net/access.h"
 #include "os/credential.h"
 #include <prefork/prefork.h>
 
@@ -284,6 +286,8 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
         r = pf_freeze_endpoints(&f);
     if (r == 0)
         r = freeze_credentials(&f);
+    if (r == 0)
+        r = pf_config_freeze_access(settings, config, note, context, error);
     if (r < 0)
         return r;
     config->policy = make_policy(settings, type);
@@ -293,6 +297,16 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     config->daemon.inet = type == PF_SERVER_INET;
     freeze_recipe(settings, type, &config->recipe);
     return 0;
+}
+
+void
+pf_config_deinit(struct pf_config *config)
+{
+    if (config->access)
+        pf_access_deinit(config->access);
+    free(config->access);
+    config->access = NULL;
+    config->recipe.access = NULL;
 }
 
 /* ---- printing -------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+struct pf_access;
 struct pf_settings;
 
 enum {
@@ -44,6 +45,7 @@ struct pf_config {
     unsigned endpoint_count;
     struct pf_endpoint endpoints[PF_CONFIG_ENDPOINTS_MAX];
     gid_t groups[PF_CONFIG_GROUPS_MAX];
+    struct pf_access *access; /* owned; NULL: everybody may come in */
 };
 
 /* Told to the person when a default was adapted to a value that was set:
@@ -59,6 +61,9 @@ typedef void pf_config_note(void *context, const char *text);
 PF_MUST_USE int pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
                                  pf_config_note *note, void *context,
                                  struct pf_error *error);
+
+/* Release what freezing allocated. A zeroed config is fine. */
+void pf_config_deinit(struct pf_config *config);
 
 /* Print every setting as `key value  # origin`, lists one line each, in the file's own
  * grammar, so that the output can be loaded again. */

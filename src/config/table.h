@@ -63,6 +63,13 @@ enum pf_setting_handler {
     PF_CHOICE_HANDLER_WAIT,
 };
 
+/* The words of `access_default`. */
+enum pf_setting_access {
+    PF_CHOICE_ACCESS_AUTO,
+    PF_CHOICE_ACCESS_ALLOW,
+    PF_CHOICE_ACCESS_DENY,
+};
+
 /* The row of id; borrowed, static. */
 const struct pf_setting *pf_setting_row(enum pf_setting_id id);
 

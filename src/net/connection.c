@@ -25,6 +25,7 @@ pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener *lis
     c->peer.text[0] = c->peer.host[0] = '\0';
     c->local.known = false;
     c->local.text[0] = c->local.host[0] = '\0';
+    c->looked_up = false;
     c->input_start = c->input_end = 0;
 }
 

@@ -6,6 +6,7 @@
 #define PF_NET_CONNECTION_H
 
 #include "base/attr.h"
+#include "net/lookup.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -36,8 +37,10 @@ struct prefork_conn {
     const struct pf_listener *listener; /* where it came in; borrowed */
     struct pf_connection_end peer;
     struct pf_connection_end local;
-    size_t input_start; /* bytes of input consumed */
-    size_t input_end;   /* bytes of input filled */
+    bool looked_up;          /* lookup is filled */
+    struct pf_lookup lookup; /* the peer's name */
+    size_t input_start;      /* bytes of input consumed */
+    size_t input_end;        /* bytes of input filled */
     char input[PF_CONNECTION_INPUT_BYTES];
 };
 

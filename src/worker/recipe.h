@@ -24,6 +24,8 @@ enum pf_accept_order {
     PF_ACCEPT_SHARD, /* several sockets for each address, among which the kernel divides */
 };
 
+struct pf_access;
+
 struct pf_recipe {
     enum pf_handler handler;
     struct prefork_app app; /* the caller's, copied; members this handler lacks are NULL */
@@ -38,6 +40,8 @@ struct pf_recipe {
     unsigned max_requests;       /* connections a worker accepts in its life; 0: no limit */
     unsigned
         max_requests_jitter; /* percent of max_requests by which a life may be shorter */
+
+    const struct pf_access *access; /* who may come in; NULL: everybody; borrowed */
 
     bool drop_privileges; /* user or group below were set */
     uid_t uid;

@@ -210,7 +210,7 @@ handle(struct prefork_worker *w)
 
     if (app->post_accept_hook)
         app->post_accept_hook(c, app->data);
-    allowed = !app->allow_deny_hook || app->allow_deny_hook(c, app->data);
+    allowed = pf_worker_admits(w);
     if (!allowed) {
         if (app->request_denied_hook)
             app->request_denied_hook(c, app->data);

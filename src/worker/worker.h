@@ -60,6 +60,11 @@ struct prefork_worker *pf_worker_alone(const struct pf_heritage *heritage);
 
 /* worker.c: child_finish_hook, and what the program printed. */
 void pf_worker_finish(struct prefork_worker *w);
+/* admit.c: may the present connection be served? A denial is logged. */
+bool pf_worker_admits(struct prefork_worker *w);
+
+/* admit.c: as prefork_peer_name(). */
+const char *pf_worker_peer_name(struct prefork_conn *c);
 
 /* nowait.c: prepare the environment once; then a program for each connection. */
 void pf_nowait_prepare(struct prefork_worker *w);
