@@ -50,7 +50,7 @@ extern "C" {
 #define PREFORK_ABI 0
 
 struct prefork;        /* a server: its settings, and while it runs its pool */
-struct prefork_worker; /* this worker */
+struct prefork_worker; /* this worker, or this dequeue process */
 struct prefork_conn;   /* one accepted connection */
 
 /* How a server ends: what prefork_main() and prefork_run() return, and the exit status of
@@ -73,9 +73,16 @@ enum prefork_log_level {
     PREFORK_LOG_DEBUG = 4,
 };
 
+/* What a process was forked for. */
+enum prefork_kind {
+    PREFORK_KIND_WORKER = 0,  /* one of the pool */
+    PREFORK_KIND_DEQUEUE = 1, /* runs the function dequeue once; no part of the pool */
+};
+
 /* The end of a worker, as the master saw it. */
 struct prefork_child {
     pid_t pid;
+    enum prefork_kind kind;
     unsigned slot;          /* 0 and up; free again when the hook returns */
     int wait_status;        /* as in waitpid(2) */
     unsigned long requests; /* connections it said it accepted */
@@ -112,14 +119,27 @@ struct prefork_app {
     /* n workers are about to be started. */
     void (*run_n_children_hook)(unsigned n, void *data);
     /* Before each fork. */
-    void (*pre_fork_hook)(void *data);
-    /* After each fork: worker pid lives. */
-    void (*register_child)(pid_t pid, void *data);
+    void (*pre_fork_hook)(enum prefork_kind kind, void *data);
+    /* After each fork: pid lives. */
+    void (*register_child)(pid_t pid, enum prefork_kind kind, void *data);
     /* Each time the master was awake, before it sleeps again. */
     void (*idle_loop_hook)(void *data);
     /* A worker ended and was reaped; called once for each, whatever ended it. child is
      * borrowed for the call. */
     void (*cleanup_dead_child_hook)(const struct prefork_child *child, void *data);
+    /* Right after it: the master forgets pid, whose number may be used again. */
+    void (*delete_child_hook)(pid_t pid, void *data);
+    /* A child of the master's that the library did not start ended and was reaped.
+     * Setting this hook hands the reaping of such children over to the library, which
+     * otherwise leaves them alone: do not wait for them then, but within one hook. Where
+     * programs are served, processes that they left behind are told too. */
+    void (*other_child_died_hook)(pid_t pid, int wait_status, void *data);
+    /* SIGHUP: all workers are to be replaced. Both run, in this order, before the first
+     * old worker is asked to leave and the first new one is born: close what the old ones
+     * shared, and open it again for the new ones, which inherit it. Not while the server
+     * stops. */
+    void (*restart_close_hook)(void *data);
+    void (*restart_open_hook)(void *data);
 
     /* --- a worker's life, in the worker --- */
 
@@ -134,6 +154,8 @@ struct prefork_app {
 
     /* --- one connection, in the worker --- */
 
+    /* Before each wait for a connection, also after a wait that came to nothing. */
+    void (*pre_accept_hook)(struct prefork_worker *w, void *data);
     /* Several listeners: this one has a connection. True: leave it to somebody else. */
     bool (*can_read_hook)(struct prefork_worker *w, int listener_fd, void *data);
     /* Accepted; c knows its addresses. */
@@ -154,6 +176,16 @@ struct prefork_app {
     /* Runs once; when it returns the worker ends and another is started. Should end soon
      * after prefork_stopping() becomes true. The pool needs no port then. */
     void (*main_loop)(struct prefork_worker *w, void *data);
+
+    /* --- work that can wait, in a process of its own --- */
+
+    /* With check_for_dequeue set: runs once in each dequeue process, between
+     * child_init_hook and child_finish_hook; when it returns the process ends. At most one
+     * is started per check_for_dequeue, and max_dequeue run at once. Such a process is
+     * none of the pool: no limit of the pool counts it, and no time limit ends it. Should
+     * end soon after prefork_stopping() becomes true. Not with a
+     * program that accepts by itself. */
+    void (*dequeue)(struct prefork_worker *w, void *data);
 
     /* --- end, in the master --- */
 
@@ -297,6 +329,9 @@ struct prefork_worker *prefork_conn_worker(struct prefork_conn *c);
 
 /* Connections this worker accepted so far, the current one included. */
 unsigned long prefork_requests(const struct prefork_worker *w);
+
+/* What this process is: the hooks that run in both kinds can tell them apart by it. */
+enum prefork_kind prefork_kind(const struct prefork_worker *w);
 
 /* True as soon as the master asked this worker to leave, or is gone. One system call. */
 bool prefork_stopping(struct prefork_worker *w);

@@ -328,6 +328,7 @@ make_policy(const struct pf_settings *s)
         .spare_timeout = pf_settings_span(s, PF_SETTING_SPARE_TIMEOUT),
         .min_child_ttl = pf_settings_span(s, PF_SETTING_MIN_CHILD_TTL),
         .check_for_spawn = pf_settings_span(s, PF_SETTING_CHECK_FOR_SPAWN),
+        .check_for_dequeue = limit(s, PF_SETTING_CHECK_FOR_DEQUEUE),
         .start_timeout = limit(s, PF_SETTING_START_TIMEOUT),
         .request_timeout = limit(s, PF_SETTING_REQUEST_TIMEOUT),
         .graceful_timeout = pf_settings_span(s, PF_SETTING_GRACEFUL_TIMEOUT),
@@ -338,6 +339,23 @@ make_policy(const struct pf_settings *s)
     if (policy.sizing == PF_SIZING_STATIC)
         fix_size(&policy);
     return policy;
+}
+
+/* Dequeue processes need to be wanted, and a function to run. */
+static void
+freeze_dequeue(const struct freeze *f)
+{
+    const struct pf_recipe *recipe = &f->config->recipe;
+    struct pf_policy *policy = &f->config->policy;
+    bool wanted = policy->check_for_dequeue != PF_NEVER;
+
+    policy->max_dequeue = 0;
+    if (wanted && recipe->app.dequeue && recipe->handler != PF_HANDLER_WAIT)
+        policy->max_dequeue = pf_settings_number(f->settings, PF_SETTING_MAX_DEQUEUE);
+    else if (wanted && f->note)
+        f->note(f->context,
+                "check_for_dequeue: without effect, because there is no dequeue "
+                "function");
 }
 
 static void
@@ -397,6 +415,7 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     if (r < 0)
         return r;
     config->policy = make_policy(settings);
+    freeze_dequeue(&f);
     config->daemon = make_daemon(settings);
     freeze_recipe(settings, &config->recipe);
     return 0;

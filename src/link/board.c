@@ -211,3 +211,9 @@ pf_board_say_spent(struct pf_board_seat *seat)
 {
     atomic_store(&seat->slot->state, PF_BOARD_SPENT); /* from BUSY: not counted as idle */
 }
+
+void
+pf_board_say_apart(struct pf_board_seat *seat)
+{
+    atomic_store(&seat->slot->state, PF_BOARD_APART);
+}

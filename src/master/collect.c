@@ -39,11 +39,28 @@ stop(struct pf_master *m, int signum, enum pf_stop level)
 static void
 step(struct pf_master *m, int signum, int direction)
 {
-    bool done = pf_size_step(&m->policy, direction, m->pool.capacity);
+    bool done =
+        pf_size_step(&m->policy, direction, m->pool.capacity - m->policy.max_dequeue);
 
     pf_log(PREFORK_LOG_NOTICE, "SIG%s: min_servers %u, max_servers %u%s",
            pf_signal_name(signum), m->policy.min_servers, m->policy.max_servers,
            done ? "" : " (as far as it goes)");
+}
+
+/* What the workers share is closed and opened before the first new one inherits it. */
+static void
+restart(struct pf_master *m, int signum)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+
+    if (m->pool.stop != PF_STOP_NONE)
+        return;
+    pf_log(PREFORK_LOG_NOTICE, "SIG%s: replacing all workers", pf_signal_name(signum));
+    if (app->restart_close_hook)
+        app->restart_close_hook(app->data);
+    pf_pool_outdate(&m->pool);
+    if (app->restart_open_hook)
+        app->restart_open_hook(app->data);
 }
 
 /* Each signal's one meaning to the master (docs/SIGNALS.md). */
@@ -57,10 +74,7 @@ take_signal(struct pf_master *m, int signum)
     case SIGTTIN: step(m, signum, +1); break;
     case SIGTTOU: step(m, signum, -1); break;
     case SIGHUP:
-    case SIGUSR2:
-        pf_log(PREFORK_LOG_NOTICE, "SIG%s: replacing all workers", pf_signal_name(signum));
-        pf_pool_outdate(&m->pool);
-        break;
+    case SIGUSR2: restart(m, signum); break;
     case SIGUSR1: pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: ignored"); break;
     default: break; /* SIGCHLD: an orphan ended; workers end on their pidfd */
     }
@@ -149,7 +163,7 @@ pf_master_read_slot(struct pf_master *m, unsigned slot)
                  &(struct pf_told){
                      .ready = state != PF_BOARD_STARTING,
                      .busy = state == PF_BOARD_BUSY || state == PF_BOARD_TO_BUSY ||
-                             state == PF_BOARD_SPENT,
+                             state == PF_BOARD_SPENT || state == PF_BOARD_APART,
                      .wants_leave = atomic_load(&s->wants_leave) != 0,
                      .requests = atomic_load(&s->requests),
                      .since = state == PF_BOARD_SPENT ? m->now : atomic_load(&s->since),

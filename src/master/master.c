@@ -15,11 +15,12 @@
 #include <errno.h>
 #include <string.h>
 
-/* Slots: the workers there may be, twice over, so that TTIN has room. */
+/* Slots: the workers there may be, twice over, so that TTIN has room; and the dequeue
+ * processes. */
 static unsigned
 capacity_for(const struct pf_policy *policy)
 {
-    return 2 * policy->max_servers + 16;
+    return 2 * policy->max_servers + 16 + policy->max_dequeue;
 }
 
 static int
@@ -50,7 +51,7 @@ open_ears(struct pf_master *m)
 
     if (r < 0)
         return r;
-    m->signals = pf_signal_open(pf_master_runs_programs(m));
+    m->signals = pf_signal_open(pf_master_reaps_others(m));
     if (m->signals < 0)
         return m->signals;
     m->wake = pf_wake_open();

@@ -95,11 +95,14 @@ void pf_master_tell_obituary(struct pf_master *m, unsigned slot);
 void pf_master_tell_failure(struct pf_master *m, unsigned slot, const char *program,
                             int errnum);
 
-/* spawn.c: fork a worker. False: refused. */
-bool pf_master_spawn(struct pf_master *m);
+/* spawn.c: fork a worker or a dequeue process. False: refused. */
+bool pf_master_spawn(struct pf_master *m, enum pf_kind kind);
+enum prefork_kind pf_master_kind(enum pf_kind kind);
 
-/* reap.c: let go of what belonged to a worker that ended. */
+/* reap.c: let go of what belonged to a worker that ended; children that are none of the
+ * pool's, which are waited for only if somebody wants that. */
 void pf_master_reap(struct pf_master *m, unsigned slot);
+bool pf_master_reaps_others(const struct pf_master *m);
 void pf_master_reap_orphans(struct pf_master *m);
 void pf_master_sweep_orphans(struct pf_master *m);
 

@@ -1,4 +1,5 @@
-/* The only place that forks a worker. The child never returns from here.
+/* The only place that forks a worker, or a dequeue process, which is told apart by its
+ * kind alone. The child never returns from here.
  *
  * A worker needs a page on the board, a channel and a process. Whatever of it is refused,
  * what was made before is given back and the refusal is a fact: births pause and are tried
@@ -94,9 +95,15 @@ forget_master(struct pf_master *m)
         m->setup.on_fork(m->setup.context);
 }
 
+enum prefork_kind
+pf_master_kind(enum pf_kind kind)
+{
+    return kind == PF_KIND_DEQUEUE ? PREFORK_KIND_DEQUEUE : PREFORK_KIND_WORKER;
+}
+
 PF_NORETURN static void
-become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master,
-              uint32_t random)
+become_worker(struct pf_master *m, unsigned slot, enum pf_kind kind, int channel,
+              pid_t master, uint32_t random)
 {
     struct pf_heritage heritage = {
         .recipe = m->setup.recipe,
@@ -106,6 +113,7 @@ become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master,
                  .wake_fd = m->wake},
         .pass_fd = m->pass,
         .channel = channel,
+        .dequeue = kind == PF_KIND_DEQUEUE,
         .random = random,
         .master = master,
     };
@@ -132,7 +140,8 @@ watch(struct pf_master *m, unsigned slot, const struct pf_process *process, int 
 /* Keep what the master needs of the new worker. One whose end would not be seen must not
  * live. */
 static int
-adopt(struct pf_master *m, unsigned slot, struct pf_process *process, int channel)
+adopt(struct pf_master *m, unsigned slot, enum pf_kind kind, struct pf_process *process,
+      int channel)
 {
     int r = watch(m, slot, process, channel);
 
@@ -141,12 +150,12 @@ adopt(struct pf_master *m, unsigned slot, struct pf_process *process, int channe
         return r;
     }
     m->children[slot] = (struct pf_child){.process = *process, .channel = channel};
-    pf_pool_born(&m->pool, slot, process->pid, m->now);
+    pf_pool_born(&m->pool, slot, kind, process->pid, m->now);
     return 0;
 }
 
 static int
-fork_worker(struct pf_master *m, unsigned slot)
+fork_worker(struct pf_master *m, unsigned slot, enum pf_kind kind)
 {
     const struct prefork_app *app = &m->setup.recipe->app;
     uint32_t random = pf_pool_random(&m->pool);
@@ -159,25 +168,25 @@ fork_worker(struct pf_master *m, unsigned slot)
     if (r < 0)
         return r;
     if (app->pre_fork_hook)
-        app->pre_fork_hook(app->data);
+        app->pre_fork_hook(pf_master_kind(kind), app->data);
     (void)fflush(NULL); /* or the child would print it again */
     r = pf_process_fork(&process);
     if (r == 0) {
         pf_fd_close(&channel);
-        become_worker(m, slot, worker_end, master, random);
+        become_worker(m, slot, kind, worker_end, master, random);
     }
     pf_fd_close(&worker_end);
     if (r > 0)
-        r = adopt(m, slot, &process, channel);
+        r = adopt(m, slot, kind, &process, channel);
     if (r < 0)
         pf_fd_close(&channel);
     else if (app->register_child)
-        app->register_child(process.pid, app->data);
+        app->register_child(process.pid, pf_master_kind(kind), app->data);
     return r;
 }
 
 bool
-pf_master_spawn(struct pf_master *m)
+pf_master_spawn(struct pf_master *m, enum pf_kind kind)
 {
     unsigned slot = pf_pool_vacant(&m->pool);
     int r;
@@ -185,10 +194,12 @@ pf_master_spawn(struct pf_master *m)
     if (slot == m->pool.capacity)
         return false;
     r = pf_board_fresh(&m->board, slot);
+    if (r == 0 && kind == PF_KIND_DEQUEUE)
+        pf_board_forget(&m->board, slot); /* it will never be idle */
     if (r == 0)
-        r = fork_worker(m, slot);
+        r = fork_worker(m, slot, kind);
     if (r < 0)
-        pf_log(PREFORK_LOG_WARNING, "cannot start a worker: %s; trying again soon",
-               strerror(-r));
+        pf_log(PREFORK_LOG_WARNING, "cannot start a %s: %s; trying again soon",
+               kind == PF_KIND_DEQUEUE ? "dequeue process" : "worker", strerror(-r));
     return r >= 0;
 }

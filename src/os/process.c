@@ -134,9 +134,12 @@ pf_process_adopt_orphans(void)
 }
 
 void
-pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context)
+pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
+                        void (*died)(void *context, pid_t pid, int wait_status),
+                        void *context)
 {
     siginfo_t info;
+    int status;
 
     for (;;) {
         info.si_pid = 0;
@@ -144,7 +147,8 @@ pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context
             return;
         if (is_ours(context, info.si_pid))
             return; /* its pidfd tells; what is behind it comes in the next turn */
-        (void)waitpid(info.si_pid, NULL, WNOHANG);
+        if (waitpid(info.si_pid, &status, WNOHANG) == info.si_pid)
+            died(context, info.si_pid, status);
     }
 }
 

@@ -41,8 +41,11 @@ void pf_process_die_with_parent(int signum, pid_t parent);
  * init's, so that none of them can outlive it unseen. 0 or a negative errno. */
 PF_MUST_USE int pf_process_adopt_orphans(void);
 
-/* Reap adopted orphans that ended; children for which is_ours() is true are left alone. */
-void pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context);
+/* Reap children that ended but those for which is_ours() is true; each of them is told to
+ * died() with its wait status. */
+void pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
+                             void (*died)(void *context, pid_t pid, int wait_status),
+                             void *context);
 
 /* Send a signal to every child that is not ours. How many there are. Reads /proc. */
 unsigned pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),

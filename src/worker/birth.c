@@ -39,6 +39,6 @@ pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
         pf_process_die_with_parent(SIGTERM, heritage->master);
     pf_signal_forget();
     pf_fd_limit_restore();
-    pf_title_set_worker(heritage->recipe->name);
+    pf_worker_title(w);
     set_limits(w);
 }

@@ -326,12 +326,16 @@ do_duty(struct prefork_worker *w, const struct pf_wait_event *events, unsigned c
 void
 pf_worker_serve(struct prefork_worker *w)
 {
+    const struct prefork_app *app = &w->heritage.recipe->app;
     struct pf_wait_event events[EVENTS_MAX];
 
     open_wait(w);
     pf_worker_say_idle(w);
     while (!w->leaving) {
-        unsigned count = pf_wait_sleep(&w->wait, resume_listeners(w), events, EVENTS_MAX);
+        unsigned count;
+        if (app->pre_accept_hook)
+            app->pre_accept_hook(w, app->data);
+        count = pf_wait_sleep(&w->wait, resume_listeners(w), events, EVENTS_MAX);
         if (!has(events, count, CHANNEL_TAG) || !pf_worker_is_asked(w))
             do_duty(w, events, count);
         else if (count > 1)

@@ -81,8 +81,19 @@ pf_worker_is_asked(struct prefork_worker *w)
 }
 
 void
+pf_worker_title(const struct prefork_worker *w)
+{
+    if (w->heritage.dequeue)
+        pf_title_set(w->heritage.recipe->name, "dequeue");
+    else
+        pf_title_set_worker(w->heritage.recipe->name);
+}
+
+void
 pf_worker_say_idle(struct prefork_worker *w)
 {
+    if (w->heritage.dequeue)
+        return;
     pf_board_say_idle(&w->heritage.seat, pf_clock_now_coarse());
     if (!w->labelled)
         pf_title_state(false);
@@ -91,6 +102,8 @@ pf_worker_say_idle(struct prefork_worker *w)
 void
 pf_worker_say_busy(struct prefork_worker *w, unsigned accepted)
 {
+    if (w->heritage.dequeue)
+        return;
     pf_board_say_busy(&w->heritage.seat, pf_clock_now_coarse(), accepted);
     if (!w->labelled)
         pf_title_state(true);
@@ -127,7 +140,9 @@ pf_worker_main(const struct pf_heritage *heritage)
     if (heritage->recipe->handler == PF_HANDLER_NOWAIT)
         pf_nowait_prepare(w);
     init(w);
-    if (heritage->recipe->handler == PF_HANDLER_MAIN_LOOP)
+    if (heritage->dequeue)
+        pf_dequeue_run(w);
+    else if (heritage->recipe->handler == PF_HANDLER_MAIN_LOOP)
         run_main_loop(w);
     else
         pf_worker_serve(w);

@@ -51,6 +51,9 @@ void pf_worker_serve(struct prefork_worker *w);
 void pf_nowait_prepare(struct prefork_worker *w);
 void pf_nowait_serve(struct prefork_worker *w);
 
+/* dequeue.c: run the program's dequeue function once. */
+void pf_dequeue_run(struct prefork_worker *w);
+
 /* wait.c: become a program that accepts by itself. */
 PF_NORETURN void pf_wait_become(struct prefork_worker *w);
 
@@ -64,7 +67,10 @@ PF_NORETURN void pf_worker_fail(struct prefork_worker *w, enum pf_worker_exit co
 /* worker.c: look at the channel; true if this worker should leave. */
 bool pf_worker_is_asked(struct prefork_worker *w);
 
-/* worker.c: say so on the board and in the title. */
+/* worker.c: the title as it is while the program sets none. */
+void pf_worker_title(const struct prefork_worker *w);
+
+/* worker.c: say so on the board and in the title; nothing in a dequeue process. */
 void pf_worker_say_idle(struct prefork_worker *w);
 void pf_worker_say_busy(struct prefork_worker *w, unsigned accepted);
 

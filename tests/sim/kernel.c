@@ -573,8 +573,9 @@ pf_process_fork(struct pf_process *ret_child)
     p->slot = (unsigned)(((char *)sim.fresh_page - sim.pages) / PAGE_BYTES);
     p->seat = (struct pf_board_seat){sim.fresh_page, sim.hints, sim.bell};
     p->born = sim.now;
+    p->dequeue = sim.for_dequeue;
     p->pidfd = sim_fd_open(SIM_FD_PIDFD, sim.unborn);
-    sim_watch_birth();
+    sim_watch_birth(p);
     *ret_child =
         (struct pf_process){.pid = (pid_t)(1000 + sim.life % 4000000), .pidfd = p->pidfd};
     sim_process_start(sim.unborn);
@@ -626,9 +627,12 @@ pf_process_adopt_orphans(void)
 }
 
 void
-pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context)
+pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
+                        void (*died)(void *context, pid_t pid, int wait_status),
+                        void *context)
 {
     (void)is_ours;
+    (void)died;
     (void)context;
 }
 

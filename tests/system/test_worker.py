@@ -144,7 +144,7 @@ def test_all_hooks_in_the_documented_order(server):
     assert in_master == [
         "configure_hook", "post_configure_hook listener=none", "after_init",
         f"post_bind_hook listener={text}", "pre_loop_hook", "run_n_children_hook n=1",
-        "pre_fork_hook", f"register_child pid={worker}", "idle_loop_hook",
+        "pre_fork_hook kind=0", f"register_child pid={worker} kind=0", "idle_loop_hook",
         "before_shutdown reason=TERM", "pre_server_close_hook",
         f"cleanup_dead_child_hook pid={worker} slot=0 status=0 requests=1 ready=1 age=positive",
         "post_child_cleanup_hook"]

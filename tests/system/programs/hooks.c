@@ -67,14 +67,14 @@ run_n_children_hook(unsigned n, void *data)
     SAY(data, "n=%u", n);
 }
 static void
-pre_fork_hook(void *data)
+pre_fork_hook(enum prefork_kind kind, void *data)
 {
-    SAY(data, "%s", "");
+    SAY(data, "kind=%d", kind);
 }
 static void
-register_child(pid_t pid, void *data)
+register_child(pid_t pid, enum prefork_kind kind, void *data)
 {
-    SAY(data, "pid=%d", (int)pid);
+    SAY(data, "pid=%d kind=%d", (int)pid, kind);
 }
 
 static void
