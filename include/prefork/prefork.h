@@ -141,6 +141,12 @@ struct prefork_app {
     void (*restart_close_hook)(void *data);
     void (*restart_open_hook)(void *data);
 
+    /* Process pid said this line by prefork_tell_parent(). line is borrowed for the call.
+     * True: enough for now; what else was said, by whomever, waits until the master was
+     * awake once more. At most 16 lines of a process, 64 in all, are read before the
+     * master looks at everything else again. */
+    bool (*parent_read_hook)(pid_t pid, const char *line, void *data);
+
     /* --- a worker's life, in the worker --- */
 
     /* First: connect to the database, seed, warm up. The worker counts as ready when it
@@ -189,7 +195,8 @@ struct prefork_app {
 
     /* --- end, in the master --- */
 
-    /* A stop was asked for; nothing is closed yet. reason: "TERM", "QUIT", "INT". */
+    /* A stop was asked for; nothing is closed yet. reason: "TERM", "QUIT", "INT", or what
+     * was given to prefork_stop(). */
     void (*before_shutdown)(const char *reason, void *data);
     /* Listeners are about to close. */
     void (*pre_server_close_hook)(void *data);
@@ -346,6 +353,16 @@ int prefork_wait(struct prefork_worker *w, int fd, double seconds);
 void prefork_busy(struct prefork_worker *w);
 void prefork_idle(struct prefork_worker *w);
 
+/* Leave after the present connection, as if asked. In a main_loop or dequeue
+ * prefork_stopping() is true from here on. Safe in a signal handler. */
+void prefork_done(struct prefork_worker *w);
+
+/* One line, without a newline and of at most 1000 bytes, to parent_read_hook in the master.
+ * 0, -EINVAL (it has a newline), -EMSGSIZE (too long), -EAGAIN (the master has not read
+ * what was said before; never waited for), -EPIPE (it is gone). What a process said before
+ * its end is read. Without the hook it is dropped. Safe in a signal handler. */
+int prefork_tell_parent(struct prefork_worker *w, const char *line);
+
 /* What ps(1) shows after the name, instead of "worker idle" and so on; NULL gives it back
  * to the library. */
 void prefork_set_label(struct prefork_worker *w, const char *format, ...)
@@ -353,6 +370,14 @@ void prefork_set_label(struct prefork_worker *w, const char *format, ...)
 
 /* ---- anywhere -------------------------------------------------------------------------
  */
+
+/* Ask the server to stop, as SIGTERM does. reason (NULL: none) is logged and given to
+ * before_shutdown; copied, and cut after 255 bytes in the master and 1000 in a worker. In
+ * the master: from after_init on. In a worker or dequeue process: the master is asked to,
+ * and this process goes on until it is asked to leave; with no_close_by_child it is the
+ * only one that leaves, as by prefork_done(). While the server stops already: nothing.
+ * Returns at once. Safe in a signal handler. */
+void prefork_stop(const char *reason);
 
 /* One line in the server's log. Never blocks, never fails: what cannot be written at once
  * is dropped and counted. */

@@ -45,6 +45,8 @@ struct pf_board_slot {
     _Atomic uint32_t wants_leave; /* it has accepted about as many as it may */
     _Atomic uint64_t requests;    /* connections accepted */
     _Atomic int64_t since;        /* of being idle or busy; pf_time */
+    _Atomic uint32_t words;       /* messages it has put on its channel, roughly */
+    _Atomic uint32_t wants_stop;  /* of the server; and there was no room on the channel */
 };
 
 struct pf_board_hints {
@@ -116,6 +118,11 @@ void pf_board_say_spent(struct pf_board_seat *seat);
 
 /* Ready, and never idle. */
 void pf_board_say_apart(struct pf_board_seat *seat);
+
+/* A message is on the channel, which the master does not watch; and: there was no room for
+ * the one that says that the server should stop. Both may be called in a signal handler. */
+void pf_board_say_spoke(struct pf_board_seat *seat);
+void pf_board_say_wants_stop(struct pf_board_seat *seat);
 
 /* Wake the master, whatever its reason. */
 void pf_board_wake(const struct pf_board_seat *seat);

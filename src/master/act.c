@@ -187,4 +187,6 @@ pf_master_act(struct pf_master *m, struct pf_plan *plan)
     m->deadline = plan->count > 0 ? m->now : plan->deadline; /* the pool is another now */
     watch_doors(m, plan->watch_doors);
     arm(m, plan);
+    if (m->unheard)
+        m->deadline = m->now;
 }

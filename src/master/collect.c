@@ -8,16 +8,13 @@
  * other worker its attention: exits and signals are in the same batch of events. */
 #include "core/shutdown.h"
 #include "core/size.h"
-#include "link/channel.h"
 #include "log/log.h"
 #include "master/master.h"
 #include "master/tags.h"
 #include "os/clock.h"
-#include "os/fd.h"
 #include "os/signal.h"
 #include "os/wake.h"
 
-#include <errno.h>
 #include <signal.h>
 
 enum {
@@ -34,6 +31,25 @@ stop(struct pf_master *m, int signum, enum pf_stop level)
     if (m->pool.stop == PF_STOP_NONE && app->before_shutdown)
         app->before_shutdown(pf_signal_name(signum), app->data);
     pf_shutdown_ask(&m->pool, level, m->now);
+}
+
+/* Many may say the same, and one may say it often: that makes nothing faster. */
+void
+pf_master_stop(struct pf_master *m, pid_t worker, const char *reason)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+
+    if (m->pool.stop != PF_STOP_NONE)
+        return;
+    if (reason[0] == '\0')
+        reason = "prefork_stop";
+    if (worker != 0)
+        pf_log(PREFORK_LOG_NOTICE, "%s (process %d): stopping", reason, (int)worker);
+    else
+        pf_log(PREFORK_LOG_NOTICE, "%s: stopping", reason);
+    if (app->before_shutdown)
+        app->before_shutdown(reason, app->data);
+    pf_shutdown_ask(&m->pool, PF_STOP_FAST, m->now);
 }
 
 static void
@@ -87,53 +103,6 @@ take_signals(struct pf_master *m)
 
     while ((signum = pf_signal_next(m->signals)) != 0)
         take_signal(m, signum);
-}
-
-/* The channel's end of file. A program that accepts by itself closed it by its exec: that
- * is how it becomes ready. Any other worker is about to end. */
-static void
-lose_channel(struct pf_master *m, unsigned slot)
-{
-    struct pf_child *child = &m->children[slot];
-
-    pf_wait_remove(&m->wait, child->channel);
-    pf_fd_close(&child->channel);
-    if (m->setup.recipe->handler == PF_HANDLER_WAIT)
-        pf_pool_told(&m->pool, slot, &(struct pf_told){.ready = true, .since = m->now});
-}
-
-static void
-take_message(struct pf_master *m, unsigned slot, const struct pf_message *message)
-{
-    switch (message->kind) {
-    case PF_MESSAGE_EXEC_FAILED:
-        pf_master_tell_failure(m, slot, m->setup.recipe->program, message->errnum);
-        pf_pool_failed(&m->pool, slot);
-        break;
-    case PF_MESSAGE_INIT_FAILED:
-        pf_master_tell_failure(m, slot, NULL, message->errnum);
-        pf_pool_failed(&m->pool, slot);
-        break;
-    default: break; /* not a worker's to say */
-    }
-}
-
-void
-pf_master_hear(struct pf_master *m, unsigned slot)
-{
-    struct pf_message message;
-    int r = 0;
-
-    /* A bounded number per turn: a worker that talks without end starves nobody. */
-    for (unsigned n = 0; n < 16 && m->children[slot].channel >= 0; n++) {
-        r = pf_channel_receive(m->children[slot].channel, &message);
-        if (r == 0)
-            take_message(m, slot, &message);
-        else if (r == -EPIPE)
-            lose_channel(m, slot);
-        else if (r != -EBADMSG)
-            break;
-    }
 }
 
 static void
@@ -204,6 +173,8 @@ pf_master_collect(struct pf_master *m)
         take_event(m, &events[i]);
     if (count > 0)
         pf_master_reap_orphans(m); /* after the workers, which could be in front of them */
+    pf_master_heed_desk(m);
+    pf_master_hear_all(m);
     read_board(m);
     measure_queue(m);
 }

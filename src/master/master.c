@@ -95,6 +95,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     m->deadline = m->now;
     pf_pool_init(&m->pool, m->slots, capacity, setup->seed, m->now);
     m->pool.only_requests_prove = setup->recipe->handler == PF_HANDLER_NOWAIT;
+    pf_master_open_desk(m);
     return 0;
 }
 
@@ -176,6 +177,7 @@ pf_master_drop_tables(struct pf_master *m)
 void
 pf_master_close(struct pf_master *m)
 {
+    pf_master_clear_desk();
     pf_signal_close(&m->signals);
     pf_signal_forget();
     pf_fd_close(&m->wake);

@@ -87,6 +87,7 @@ static void
 forget_master(struct pf_master *m)
 {
     close_siblings(m);
+    pf_master_clear_desk();
     pf_wait_close(&m->wait);
     pf_signal_close(&m->signals);
     pf_board_leave(&m->board);

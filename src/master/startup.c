@@ -271,6 +271,7 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
         .error = error,
     };
     pf_fd_fill_stdio();
+    pf_master_clear_desk();
     if (prepare(s) == 0)
         run(s);
     else if (pf_log_fd() != STDERR_FILENO)

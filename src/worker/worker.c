@@ -21,6 +21,12 @@
 
 static struct prefork_worker the_worker;
 
+struct prefork_worker *
+pf_worker_here(void)
+{
+    return the_worker.heritage.recipe ? &the_worker : NULL;
+}
+
 PF_NORETURN void
 pf_worker_end(struct prefork_worker *w, enum pf_worker_exit code)
 {

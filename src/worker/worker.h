@@ -64,6 +64,16 @@ PF_NORETURN void pf_worker_end(struct prefork_worker *w, enum pf_worker_exit cod
 PF_NORETURN void pf_worker_fail(struct prefork_worker *w, enum pf_worker_exit code,
                                 int errnum);
 
+/* speak.c: a line, or the wish that the server stops, to the master; and: leave after the
+ * present connection, as if asked. The first returns 0, -EMSGSIZE, -EAGAIN or -EPIPE. All
+ * may be called in a signal handler. */
+PF_MUST_USE int pf_worker_tell(struct prefork_worker *w, const char *line);
+void pf_worker_stop_server(struct prefork_worker *w, const char *reason);
+void pf_worker_leave(struct prefork_worker *w);
+
+/* worker.c: the worker that this process is; NULL: it is none. */
+struct prefork_worker *pf_worker_here(void);
+
 /* worker.c: look at the channel; true if this worker should leave. */
 bool pf_worker_is_asked(struct prefork_worker *w);
 

@@ -543,13 +543,15 @@ pf_channel_send(int fd, enum pf_message_kind kind, int errnum)
 }
 
 int
-pf_channel_receive(int fd, struct pf_message *ret_message)
+pf_channel_receive_text(int fd, struct pf_message *ret_message,
+                        char text[PF_CHANNEL_TEXT_BYTES])
 {
     struct sim_fd *f = fd_of(fd);
     struct sim_process *p = &sim.processes[f->process];
 
     if (p->outbox_count == 0)
         return p->worker_end_open ? -EAGAIN : -EPIPE;
+    text[0] = '\0';
     *ret_message = p->outbox[0];
     memmove(p->outbox, p->outbox + 1, --p->outbox_count * sizeof p->outbox[0]);
     return ret_message->kind == 0 ? -EBADMSG : 0;

@@ -488,7 +488,8 @@ sim_process_hear(unsigned index)
 static void
 scribble(struct sim_process *p)
 {
-    static const uint32_t words[] = {PF_MESSAGE_LEAVE, PF_MESSAGE_EXEC_FAILED, 0};
+    static const uint32_t words[] = {PF_MESSAGE_LEAVE, PF_MESSAGE_EXEC_FAILED,
+                                     PF_MESSAGE_LINE, 0};
 
     sim.hostile = true;
     if (!p->foreign) {
@@ -501,7 +502,9 @@ scribble(struct sim_process *p)
         if (sim_chance(500))
             pf_board_wake(&p->seat);
     }
-    say(p, words[sim_below(3)], (int)sim_below(1000));
+    say(p, words[sim_below(PF_COUNT(words))], (int)sim_below(1000));
+    if (sim_chance(300) && !p->foreign)
+        pf_board_say_spoke(&p->seat);
     sim_at(sim.now + sim_span(0, sim.program.fate_most), SIM_EVENT_FATE, INDEX(p), p->life);
 }
 
