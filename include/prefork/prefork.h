@@ -146,6 +146,12 @@ struct prefork_app {
      * awake once more. At most 16 lines of a process, 64 in all, are read before the
      * master looks at everything else again. */
     bool (*parent_read_hook)(pid_t pid, const char *line, void *data);
+    /* With child_communication: something new came from worker pid on fd, the master's end
+     * of its stream, non-blocking and not consumed. What the hook leaves unread it is
+     * called for again in the next turn if it read some, and when more comes if it read
+     * none. Not called at the end of the stream: fd is closed then, and when the worker
+     * has ended. */
+    void (*child_is_talking_hook)(pid_t pid, int fd, void *data);
 
     /* --- a worker's life, in the worker --- */
 
@@ -331,6 +337,14 @@ const char *prefork_proto(const struct prefork_conn *c);
 /* The worker that serves c. */
 struct prefork_worker *prefork_conn_worker(struct prefork_conn *c);
 
+/* ---- in the master, from its hooks ----------------------------------------------------
+ */
+
+/* With child_communication: the master's end of the stream between it and worker pid, from
+ * register_child until it has ended. Non-blocking and close-on-exec; not consumed.
+ * -1: no such worker, or its stream has ended. In a worker: always -1. */
+int prefork_child_fd(pid_t pid);
+
 /* ---- a worker, in the worker ----------------------------------------------------------
  */
 
@@ -362,6 +376,10 @@ void prefork_done(struct prefork_worker *w);
  * what was said before; never waited for), -EPIPE (it is gone). What a process said before
  * its end is read. Without the hook it is dropped. Safe in a signal handler. */
 int prefork_tell_parent(struct prefork_worker *w, const char *line);
+
+/* With child_communication: this worker's end of the stream between it and the master.
+ * Blocking and close-on-exec; not consumed. -1: there is none, as in a dequeue process. */
+int prefork_parent_fd(const struct prefork_worker *w);
 
 /* What ps(1) shows after the name, instead of "worker idle" and so on; NULL gives it back
  * to the library. */

@@ -30,3 +30,15 @@ prefork_tell_parent(struct prefork_worker *w, const char *line)
 {
     return strchr(line, '\n') ? -EINVAL : pf_worker_tell(w, line);
 }
+
+int
+prefork_parent_fd(const struct prefork_worker *w)
+{
+    return w->heritage.wire;
+}
+
+int
+prefork_child_fd(pid_t pid)
+{
+    return pf_master_child_fd(pid);
+}

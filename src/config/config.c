@@ -364,6 +364,7 @@ freeze_recipe(const struct pf_settings *s, struct pf_recipe *recipe)
     unsigned order = pf_settings_choice(s, PF_SETTING_ACCEPT_ORDER);
 
     recipe->accept_order = (enum pf_accept_order)order;
+    recipe->child_communication = pf_settings_flag(s, PF_SETTING_CHILD_COMMUNICATION);
     recipe->no_close_by_child = pf_settings_flag(s, PF_SETTING_NO_CLOSE_BY_CHILD);
     recipe->client_stdio = !pf_settings_flag(s, PF_SETTING_NO_CLIENT_STDOUT);
     recipe->max_requests = pf_settings_number(s, PF_SETTING_MAX_REQUESTS);

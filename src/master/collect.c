@@ -115,6 +115,7 @@ take_event(struct pf_master *m, const struct pf_wait_event *event)
     case PF_TAG_WAKE: pf_wake_hush(m->wake); break;
     case PF_TAG_DOOR: m->door_rang = true; break;
     case PF_TAG_CHANNEL: pf_master_hear(m, slot); break;
+    case PF_TAG_WIRE: pf_master_talk(m, slot); break;
     case PF_TAG_EXIT: pf_master_reap(m, slot); break;
     }
 }

@@ -58,3 +58,16 @@ pf_master_heed_desk(struct pf_master *m)
     if (desk.stop)
         pf_master_stop(m, 0, desk.reason);
 }
+
+int
+pf_master_child_fd(pid_t pid)
+{
+    const struct pf_master *m = desk.master;
+
+    for (unsigned i = 0; m && i < m->pool.used; i++) {
+        const struct pf_slot *s = &m->pool.slots[i];
+        if (pf_life_alive(s->life) && s->pid == pid)
+            return m->children[i].wire;
+    }
+    return -1;
+}

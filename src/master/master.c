@@ -32,7 +32,7 @@ allocate(struct pf_master *m, unsigned capacity)
     if (!m->slots || !m->children)
         return -ENOMEM;
     for (unsigned i = 0; i < capacity; i++)
-        m->children[i] = (struct pf_child){.process.pidfd = -1, .channel = -1};
+        m->children[i] = (struct pf_child){.process.pidfd = -1, .channel = -1, .wire = -1};
     return pf_board_open(&m->board, capacity);
 }
 

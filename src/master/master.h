@@ -21,9 +21,11 @@
  * index. */
 struct pf_child {
     struct pf_process process;
-    int channel;    /* the master's end; -1: none, or the worker closed its end */
-    uint32_t words; /* of its page, when it was heard last */
-    bool speaks;    /* and there was more */
+    int channel;      /* the master's end; -1: none, or the worker closed its end */
+    int wire;         /* likewise, of child_communication */
+    uint32_t words;   /* of its page, when it was heard last */
+    bool speaks;      /* and there was more */
+    bool told_unread; /* that child_is_talking_hook does not read */
 };
 
 /* Things that last as long as the master and are made before it. All borrowed. */
@@ -121,12 +123,19 @@ void pf_master_hear(struct pf_master *m, unsigned slot);
 void pf_master_hear_last(struct pf_master *m, unsigned slot);
 void pf_master_hear_all(struct pf_master *m);
 
+/* talk.c: wait for words of the program's own on this wire (-1: fine), which is to be the
+ * worker's in this slot; there are some; there will be no more: its worker is dead. */
+PF_MUST_USE int pf_master_watch_wire(struct pf_master *m, unsigned slot, int wire);
+void pf_master_talk(struct pf_master *m, unsigned slot);
+void pf_master_talk_last(struct pf_master *m, unsigned slot);
+
 /* desk.c: make this the master that the calls below are about; nobody is, and nothing is
  * wanted any more; a stop is wanted (also before the master is there, and in a signal
- * handler); take that up. */
+ * handler); take that up; the wire of a worker, or -1. */
 void pf_master_open_desk(struct pf_master *m);
 void pf_master_clear_desk(void);
 void pf_master_want_stop(const char *reason);
 void pf_master_heed_desk(struct pf_master *m);
+int pf_master_child_fd(pid_t pid);
 
 #endif

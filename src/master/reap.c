@@ -27,6 +27,7 @@ pf_master_reap(struct pf_master *m, unsigned slot)
     if (!pf_life_alive(s->life))
         return;
     pf_master_hear_last(m, slot);
+    pf_master_talk_last(m, slot);
     pf_wait_remove(&m->wait, child->process.pidfd);
     if (pf_process_reap(&child->process, &status) < 0)
         return;

@@ -7,6 +7,7 @@
  * Time passes in the middle of a turn too: a fork takes its time, and while the master is
  * in it workers take connections, finish and die. That is how the moments between a plan
  * and its act, and between an act and the next sleep, come to be tried. */
+#include "link/wire.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/memory.h"
@@ -555,6 +556,35 @@ pf_channel_receive_text(int fd, struct pf_message *ret_message,
     *ret_message = p->outbox[0];
     memmove(p->outbox, p->outbox + 1, --p->outbox_count * sizeof p->outbox[0]);
     return ret_message->kind == 0 ? -EBADMSG : 0;
+}
+
+/* ---- the wire: no world has child_communication
+ * --------------------------------------------------- */
+
+int
+pf_wait_add_edge(struct pf_wait *w, int fd, uint64_t tag)
+{
+    (void)w;
+    sim_fail("descriptor %d is watched as %llu", fd, (unsigned long long)tag);
+}
+
+int
+pf_wire_open(int *ret_master_end, int *ret_worker_end)
+{
+    *ret_master_end = *ret_worker_end = -1;
+    return -ENOSYS;
+}
+
+int
+pf_wire_unread(int fd)
+{
+    sim_fail("descriptor %d is a wire", fd);
+}
+
+bool
+pf_wire_is_over(int fd)
+{
+    sim_fail("descriptor %d is a wire", fd);
 }
 
 /* ---- processes
