@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "config/check.h"
 #include "config/setting.h"
+#include "config/signals.h"
 #include "os/credential.h"
 #include <prefork/prefork.h>
 
@@ -358,6 +359,22 @@ freeze_dequeue(const struct freeze *f)
                 "function");
 }
 
+static int
+freeze_passthrough(const struct freeze *f)
+{
+    const enum pf_setting_id id = PF_SETTING_SIG_PASSTHROUGH;
+    uint64_t *set = &f->config->recipe.passthrough;
+
+    *set = 0;
+    for (unsigned i = 0; i < pf_settings_item_count(f->settings, id); i++) {
+        struct pf_error error = {0};
+        int r = pf_signals_parse(pf_settings_item(f->settings, id, i), set, &error);
+        if (r < 0)
+            return refuse(f, id, i, -r, "%s", error.text);
+    }
+    return 0;
+}
+
 static void
 freeze_recipe(const struct pf_settings *s, struct pf_recipe *recipe)
 {
@@ -414,6 +431,8 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
         r = freeze_endpoints(&f);
     if (r == 0)
         r = freeze_credentials(&f);
+    if (r == 0)
+        r = freeze_passthrough(&f);
     if (r < 0)
         return r;
     config->policy = make_policy(settings);

@@ -15,7 +15,9 @@
 #include "os/signal.h"
 #include "os/wake.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 enum {
     EVENTS_MAX = 64,
@@ -79,10 +81,35 @@ restart(struct pf_master *m, int signum)
         app->restart_open_hook(app->data);
 }
 
+/* sig_passthrough. Functions of the program's own know what it means; what they may have
+ * started does not. A program that is served is meant itself. */
+static void
+pass_on(struct pf_master *m, int signum)
+{
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        const struct pf_process *process = &m->children[i].process;
+        int r = 0;
+        if (!pf_life_alive(m->pool.slots[i].life))
+            continue;
+        if (pf_master_runs_programs(m))
+            pf_process_signal(process, signum);
+        else
+            r = pf_process_signal_alone(process, signum);
+        if (r < 0 && r != -ESRCH)
+            pf_log(PREFORK_LOG_WARNING, "cannot pass signal %d (%s) on to process %d: %s",
+                   signum, pf_signal_name(signum), (int)process->pid, strerror(-r));
+        else
+            pf_log(PREFORK_LOG_DEBUG, "passed signal %d (%s) on to process %d", signum,
+                   pf_signal_name(signum), (int)process->pid);
+    }
+}
+
 /* Each signal's one meaning to the master (docs/SIGNALS.md). */
 static void
 take_signal(struct pf_master *m, int signum)
 {
+    if (pf_signal_is_in(m->setup.recipe->passthrough, signum))
+        pass_on(m, signum);
     switch (signum) {
     case SIGQUIT: stop(m, signum, PF_STOP_GRACEFUL); break;
     case SIGTERM:

@@ -51,7 +51,7 @@ open_ears(struct pf_master *m)
 
     if (r < 0)
         return r;
-    m->signals = pf_signal_open(pf_master_reaps_others(m));
+    m->signals = pf_signal_open(pf_master_reaps_others(m), m->setup.recipe->passthrough);
     if (m->signals < 0)
         return m->signals;
     m->wake = pf_wake_open();

@@ -51,10 +51,11 @@ talk(struct pf_master *m, unsigned slot)
     left = pf_wire_unread(child->wire);
     if (left == before && !child->told_unread) {
         child->told_unread = true;
-        pf_log(PREFORK_LOG_WARNING,
-               "child_is_talking_hook left %d bytes of worker %d unread: it is called again "
-               "when more comes",
-               left, (int)m->pool.slots[slot].pid);
+        pf_log(
+            PREFORK_LOG_WARNING,
+            "child_is_talking_hook left %d bytes of worker %d unread: it is called again "
+            "when more comes",
+            left, (int)m->pool.slots[slot].pid);
     }
     return left > 0 && left < before;
 }
@@ -66,9 +67,7 @@ pf_master_talk(struct pf_master *m, unsigned slot)
 
     if (wire < 0)
         return; /* its worker ended in this very turn */
-    if (talk(m, slot))
-        (void)pf_master_watch_wire(m, slot, wire); /* it is watched: no memory is needed */
-    else if (pf_wire_is_over(wire))
+    if (talk(m, slot) ? pf_master_watch_wire(m, slot, wire) < 0 : pf_wire_is_over(wire))
         lose_wire(m, slot);
 }
 

@@ -16,6 +16,7 @@
 #include "os/process.h"
 
 #include "base/text.h"
+#include "os/signal.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -78,6 +79,12 @@ pf_process_signal(const struct pf_process *p, int signum)
 {
     if (kill(-p->pid, signum) < 0)
         (void)pidfd_send_signal(p->pidfd, signum, NULL, 0); /* already ended: fine */
+}
+
+int
+pf_process_signal_alone(const struct pf_process *p, int signum)
+{
+    return pidfd_send_signal(p->pidfd, signum, NULL, 0) < 0 ? -errno : 0;
 }
 
 int
@@ -213,6 +220,10 @@ prepare_attributes(posix_spawnattr_t *attributes)
     (void)sigemptyset(&none);
     (void)sigemptyset(&reset);
     (void)sigaddset(&reset, SIGPIPE);
+    for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
+        if (pf_signal_is_ignored(signum))
+            (void)sigaddset(&reset, signum);
+    }
     (void)posix_spawnattr_setsigmask(attributes, &none);
     (void)posix_spawnattr_setsigdefault(attributes, &reset);
     (void)posix_spawnattr_setflags(attributes,

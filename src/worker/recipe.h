@@ -8,6 +8,7 @@
 #include <prefork/prefork.h>
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum pf_handler {
@@ -31,6 +32,8 @@ struct pf_recipe {
     char *const *program_argv; /* borrowed */
 
     enum pf_accept_order accept_order;
+    uint64_t passthrough; /* signals the master passes on; bit n - 1 is signal n */
+
     bool child_communication; /* a stream of the program's own between it and the master */
     bool no_close_by_child;   /* prefork_stop() in a worker ends that worker alone */
     bool client_stdio;        /* the connection on descriptors 0 and 1 */

@@ -57,3 +57,13 @@ pf_worker_leave(struct prefork_worker *w)
 {
     pf_channel_hang_up(w->heritage.channel);
 }
+
+void
+pf_worker_leave_by_signal(int signum)
+{
+    int errnum = errno;
+
+    (void)signum;
+    pf_worker_leave(pf_worker_here());
+    errno = errnum;
+}

@@ -70,6 +70,7 @@ PF_NORETURN void pf_worker_fail(struct prefork_worker *w, enum pf_worker_exit co
 PF_MUST_USE int pf_worker_tell(struct prefork_worker *w, const char *line);
 void pf_worker_stop_server(struct prefork_worker *w, const char *reason);
 void pf_worker_leave(struct prefork_worker *w);
+void pf_worker_leave_by_signal(int signum);
 
 /* worker.c: the worker that this process is; NULL: it is none. */
 struct prefork_worker *pf_worker_here(void);

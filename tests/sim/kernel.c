@@ -332,9 +332,10 @@ pf_wait_sleep(struct pf_wait *w, pf_time deadline, struct pf_wait_event *events,
  * ------------------------------------------------------------------ */
 
 int
-pf_signal_open(bool children)
+pf_signal_open(bool children, pf_signal_set more)
 {
     (void)children;
+    (void)more;
     sim.signals = sim_fd_open(SIM_FD_SIGNALS, SIM_NOBODY);
     return sim.signals;
 }
@@ -621,6 +622,13 @@ pf_process_signal(const struct pf_process *child, int signum)
 
     SIM_CHECK(f->kind == SIM_FD_PIDFD, "a signal to nobody");
     sim_process_signal(f->process, signum);
+}
+
+int
+pf_process_signal_alone(const struct pf_process *child, int signum)
+{
+    pf_process_signal(child, signum);
+    return 0;
 }
 
 int
