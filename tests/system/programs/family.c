@@ -5,12 +5,13 @@
  *     pid                  the worker's
  *     tell TEXT            prefork_tell_parent(): its result
  *     tell_long N          the same with a line of N bytes
+ *     tell_newline         the same with a newline in it
  *     tell_lines N         N lines "number I", until one is refused: how many were told
  *     stop REASON, done    the calls of that name
  *     garbage              records of every kind and size on the channel: how many
  *     say TEXT             a line to prefork_parent_fd(): what write(2) said
  *     hear                 a line from there
- *     hang_up              close it
+ *     hang_up              shut it down
  *     quit                 _exit(0)
  *     signals              how often SIGUSR1 was handled
  *     environment          all of it, separated by blanks
@@ -165,10 +166,10 @@ send_garbage(void)
     static unsigned words[2048];
     int sent = 0;
 
-    memset(words, 0xa5, sizeof words);
+    memset(words, 0, sizeof words); /* texts of NUL bytes are none */
     for (unsigned kind = 0; kind < 10; kind++) {
         for (size_t bytes = 1; bytes <= sizeof words; bytes *= 3) {
-            words[0] = kind == 4 ? 77 : kind; /* but for a stop, which it would be */
+            words[0] = kind;
             sent += send(channel(), words, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
         }
     }
@@ -267,7 +268,7 @@ answer(struct prefork_conn *c, char *question)
     } else if (strcmp(question, "hear") == 0) {
         hear(c);
     } else if (strcmp(question, "hang_up") == 0) {
-        (void)prefork_printf(c, "%d\n", close(prefork_parent_fd(w)));
+        (void)prefork_printf(c, "%d\n", shutdown(prefork_parent_fd(w), SHUT_RDWR));
     } else if (strcmp(question, "quit") == 0) {
         _exit(0);
     } else if (strcmp(question, "signals") == 0) {
