@@ -24,8 +24,8 @@ enum {
 #define SEPARATORS ", \t"
 
 static const int kept[] = {
-    SIGTERM, SIGINT, SIGQUIT, SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE,
-    SIGILL,  SIGTRAP, SIGABRT, SIGBUS, SIGFPE,  SIGSEGV, SIGSYS,
+    SIGTERM, SIGINT,  SIGQUIT, SIGKILL, SIGSTOP, SIGCHLD, SIGPIPE,
+    SIGILL,  SIGTRAP, SIGABRT, SIGBUS,  SIGFPE,  SIGSEGV, SIGSYS,
 };
 
 /* 0: there is none. */
@@ -72,10 +72,11 @@ add(const char *name, uint64_t *set, struct pf_error *error)
     if (signum == 0)
         signum = by_name(name);
     if (signum == 0)
-        return pf_error_set(error, PREFORK_EXIT_CONFIG, EINVAL,
-                            "there is no signal \"%s\"; names are those of kill -l, with or "
-                            "without SIG, or numbers",
-                            name);
+        return pf_error_set(
+            error, PREFORK_EXIT_CONFIG, EINVAL,
+            "there is no signal \"%s\"; names are those of kill -l, with or "
+            "without SIG, or numbers",
+            name);
     if (is_kept(signum))
         return pf_error_set(error, PREFORK_EXIT_CONFIG, EINVAL,
                             "SIG%s cannot be passed on: its meaning is fixed",

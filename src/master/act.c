@@ -121,6 +121,7 @@ act(struct pf_master *m, const struct pf_action *a)
     return false;
 }
 
+/* Before the first of them. */
 static void
 announce_births(const struct pf_master *m, const struct pf_plan *plan)
 {
@@ -131,8 +132,7 @@ announce_births(const struct pf_master *m, const struct pf_plan *plan)
         return;
     for (unsigned i = 0; i < plan->count; i++)
         births += plan->actions[i].kind == PF_ACTION_BIRTH;
-    if (births > 0)
-        app->run_n_children_hook(births, app->data);
+    app->run_n_children_hook(births, app->data);
 }
 
 static void
@@ -181,9 +181,15 @@ arm(struct pf_master *m, const struct pf_plan *plan)
 void
 pf_master_act(struct pf_master *m, struct pf_plan *plan)
 {
-    announce_births(m, plan);
-    for (unsigned i = 0; i < plan->count; i++)
+    bool births = false;
+
+    for (unsigned i = 0; i < plan->count; i++) {
+        if (plan->actions[i].kind == PF_ACTION_BIRTH && !births) {
+            births = true;
+            announce_births(m, plan);
+        }
         plan->actions[i].done = act(m, &plan->actions[i]);
+    }
     m->deadline = plan->count > 0 ? m->now : plan->deadline; /* the pool is another now */
     watch_doors(m, plan->watch_doors);
     arm(m, plan);

@@ -134,7 +134,7 @@ def test_what_is_no_line_is_refused(server):
         assert c.ask("tell_long 1001") == "-90"
         assert c.ask("tell_newline") == "-22"
         assert c.ask("tell_long 1000") == "0"
-    s.wait_log("line [0-9]+: l{900}")
+    s.wait_log("line [0-9]+: l{300}")
 
 
 def test_all_lines_come_in_order(server):
@@ -191,7 +191,7 @@ def test_garbage_on_the_channel_is_dropped(server):
 
 def test_a_flood_of_lines_starves_nobody(server):
     """Another worker is heard meanwhile, a dead one is replaced, and SIGTERM ends the server."""
-    s = server.start(server.program("family"), sizing="static", max_servers=3, log_level=1)
+    s = server.start(server.program("family"), sizing="static", max_servers=3)
     floods = [Talk(s), Talk(s)]
     for flood in floods:
         assert flood.ask("flood tell") == "begins"
@@ -208,7 +208,7 @@ def test_a_flood_of_lines_starves_nobody(server):
 
 def test_a_killed_talker_leaves_nothing_behind(server):
     """Its descriptors are closed in the master, and others are not disturbed."""
-    s = server.start(server.program("family"), **ONE, child_communication=1, log_level=1)
+    s = server.start(server.program("family"), **ONE, child_communication=1)
     s.wait_workers(1, "idle")
     before = len(proc_fds(s.pid))
     for kind in ("tell", "say"):
@@ -405,7 +405,7 @@ def test_last_words_on_the_wire_are_heard(server):
 
 def test_a_flood_on_the_wire_starves_nobody(server):
     """Others serve, a dead worker is replaced, and SIGTERM ends the server."""
-    s = server.start(server.program("family"), sizing="static", max_servers=3, log_level=1,
+    s = server.start(server.program("family"), sizing="static", max_servers=3,
                      child_communication=1, stop_timeout=0)
     floods = [Talk(s), Talk(s)]
     for flood in floods:

@@ -24,7 +24,8 @@
  *     NO_HOOKS     of the master
  *     TALK         child_is_talking_hook reads "none", "byte" by byte, or what there is
  *     FORK         before the loop the master starts a child of its own, which ends with 7
- *     DEQUEUE      the dequeue function will "wait", "crash", "stop"; otherwise it returns */
+ *     DEQUEUE      the dequeue function will "wait", "crash", "stop"; otherwise it returns
+ */
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -84,7 +85,8 @@ static bool
 parent_read_hook(pid_t pid, const char *line, void *data)
 {
     (void)data;
-    SAY("line %d: %s", (int)pid, line);
+    if (strcmp(line, "flood") != 0)
+        SAY("line %d: %s", (int)pid, line);
     if (strcmp(line, "stop in the master") == 0)
         prefork_stop("the hook wants it");
     return strncmp(line, "number", 6) == 0;
@@ -106,7 +108,8 @@ child_is_talking_hook(pid_t pid, int fd, void *data)
     if (n <= 0)
         return;
     text[n] = '\0';
-    SAY("talk %d: %s", (int)pid, text);
+    if (strncmp(text, "ffff", 4) != 0) /* a flood */
+        SAY("talk %d: %s", (int)pid, text);
     if (strncmp(text, "echo", 4) == 0)
         (void)!write(fd, text, (size_t)n);
 }
@@ -154,7 +157,8 @@ channel(void)
     for (int fd = 3; fd < 1024; fd++) {
         int type = 0;
         socklen_t size = sizeof type;
-        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET)
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+            type == SOCK_SEQPACKET)
             return fd;
     }
     return -1;
@@ -263,8 +267,8 @@ answer(struct prefork_conn *c, char *question)
         (void)prefork_printf(c, "%d\n", send_garbage());
     } else if (strcmp(question, "say") == 0) {
         strcat(argument, "\n");
-        (void)prefork_printf(
-            c, "%zd\n", write(prefork_parent_fd(w), argument, strlen(argument)));
+        (void)prefork_printf(c, "%zd\n",
+                             write(prefork_parent_fd(w), argument, strlen(argument)));
     } else if (strcmp(question, "hear") == 0) {
         hear(c);
     } else if (strcmp(question, "hang_up") == 0) {
