@@ -113,6 +113,12 @@ prefork_requests(const struct prefork_worker *w)
     return w->requests;
 }
 
+enum prefork_kind
+prefork_kind(const struct prefork_worker *w)
+{
+    return w->heritage.dequeue ? PREFORK_KIND_DEQUEUE : PREFORK_KIND_WORKER;
+}
+
 bool
 prefork_stopping(struct prefork_worker *w)
 {
@@ -163,19 +169,18 @@ prefork_idle(struct prefork_worker *w)
 void
 prefork_set_label(struct prefork_worker *w, const char *format, ...)
 {
-    const char *name = w->heritage.recipe->name;
     char label[256];
     va_list args;
 
     w->labelled = format != NULL;
     if (!format) {
-        pf_title_set_worker(name);
+        pf_worker_title(w);
         return;
     }
     va_start(args, format);
     (void)vsnprintf(label, sizeof label, format, args);
     va_end(args);
-    pf_title_set(name, label);
+    pf_title_set(w->heritage.recipe->name, label);
 }
 
 void

@@ -14,6 +14,7 @@
 #include "config/check.h"
 #include "config/freeze.h"
 #include "config/setting.h"
+#include "config/signals.h"
 #include "config/type.h"
 #include "net/access.h"
 #include "os/credential.h"
@@ -207,6 +208,7 @@ make_policy(const struct pf_settings *s, enum pf_server_type type)
         .spare_timeout = pf_settings_span(s, PF_SETTING_SPARE_TIMEOUT),
         .min_child_ttl = pf_settings_span(s, PF_SETTING_MIN_CHILD_TTL),
         .check_for_spawn = pf_settings_span(s, PF_SETTING_CHECK_FOR_SPAWN),
+        .check_for_dequeue = limit(s, PF_SETTING_CHECK_FOR_DEQUEUE),
         .start_timeout = limit(s, PF_SETTING_START_TIMEOUT),
         .request_timeout = limit(s, PF_SETTING_REQUEST_TIMEOUT),
         .graceful_timeout = pf_settings_span(s, PF_SETTING_GRACEFUL_TIMEOUT),
@@ -222,6 +224,39 @@ make_policy(const struct pf_settings *s, enum pf_server_type type)
     return policy;
 }
 
+/* Dequeue processes need to be wanted, and a function to run. */
+static void
+freeze_dequeue(const struct pf_freeze *f)
+{
+    const struct pf_recipe *recipe = &f->config->recipe;
+    struct pf_policy *policy = &f->config->policy;
+    bool wanted = policy->check_for_dequeue != PF_NEVER;
+
+    policy->max_dequeue = 0;
+    if (wanted && recipe->app.dequeue && recipe->handler != PF_HANDLER_WAIT)
+        policy->max_dequeue = pf_settings_number(f->settings, PF_SETTING_MAX_DEQUEUE);
+    else if (wanted && f->note)
+        f->note(f->context,
+                "check_for_dequeue: without effect, because there is no dequeue "
+                "function");
+}
+
+static int
+freeze_passthrough(const struct pf_freeze *f)
+{
+    const enum pf_setting_id id = PF_SETTING_SIG_PASSTHROUGH;
+    uint64_t *set = &f->config->recipe.passthrough;
+
+    *set = 0;
+    for (unsigned i = 0; i < pf_settings_item_count(f->settings, id); i++) {
+        struct pf_error error = {0};
+        int r = pf_signals_parse(pf_settings_item(f->settings, id, i), set, &error);
+        if (r < 0)
+            return pf_freeze_refuse(f, id, i, -r, "%s", error.text);
+    }
+    return 0;
+}
+
 static void
 freeze_recipe(const struct pf_settings *s, enum pf_server_type type,
               struct pf_recipe *recipe)
@@ -229,6 +264,8 @@ freeze_recipe(const struct pf_settings *s, enum pf_server_type type,
     unsigned order = pf_settings_choice(s, PF_SETTING_ACCEPT_ORDER);
 
     recipe->accept_order = (enum pf_accept_order)order;
+    recipe->child_communication = pf_settings_flag(s, PF_SETTING_CHILD_COMMUNICATION);
+    recipe->no_close_by_child = pf_settings_flag(s, PF_SETTING_NO_CLOSE_BY_CHILD);
     recipe->client_stdio = !pf_settings_flag(s, PF_SETTING_NO_CLIENT_STDOUT);
     recipe->max_requests = pf_settings_number(s, PF_SETTING_MAX_REQUESTS);
     recipe->max_requests_jitter = pf_settings_number(s, PF_SETTING_MAX_REQUESTS_JITTER);
@@ -287,10 +324,13 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     if (r == 0)
         r = freeze_credentials(&f);
     if (r == 0)
+        r = freeze_passthrough(&f);
+    if (r == 0)
         r = pf_config_freeze_access(settings, config, note, context, error);
     if (r < 0)
         return r;
     config->policy = make_policy(settings, type);
+    freeze_dequeue(&f);
     config->daemon = make_daemon(settings);
     if (type == PF_SERVER_INET)
         config->daemon.background = config->daemon.setsid = false;

@@ -211,3 +211,23 @@ pf_board_say_spent(struct pf_board_seat *seat)
 {
     atomic_store(&seat->slot->state, PF_BOARD_SPENT); /* from BUSY: not counted as idle */
 }
+
+void
+pf_board_say_apart(struct pf_board_seat *seat)
+{
+    atomic_store(&seat->slot->state, PF_BOARD_APART);
+}
+
+void
+pf_board_say_spoke(struct pf_board_seat *seat)
+{
+    atomic_fetch_add(&seat->slot->words, 1);
+    pf_board_wake(seat);
+}
+
+void
+pf_board_say_wants_stop(struct pf_board_seat *seat)
+{
+    atomic_store(&seat->slot->wants_stop, 1);
+    pf_board_say_spoke(seat);
+}

@@ -4,6 +4,7 @@
  *
  *   slot page (one per worker)       the worker writes, the master reads
  *     what it does, since when, how many connections it has accepted
+ *     (a dequeue process has a page too, and is never counted as idle)
  *
  *   hints page (one)                 everybody writes
  *     idle          how many workers are idle, and how often that changed
@@ -36,6 +37,7 @@ enum pf_board_state {
     PF_BOARD_TO_BUSY,
     PF_BOARD_BUSY,
     PF_BOARD_SPENT, /* has accepted all it may; waits to be asked to leave */
+    PF_BOARD_APART, /* ready and at work of its own: a dequeue process */
 };
 
 struct pf_board_slot {
@@ -43,6 +45,8 @@ struct pf_board_slot {
     _Atomic uint32_t wants_leave; /* it has accepted about as many as it may */
     _Atomic uint64_t requests;    /* connections accepted */
     _Atomic int64_t since;        /* of being idle or busy; pf_time */
+    _Atomic uint32_t words;       /* messages it has put on its channel, roughly */
+    _Atomic uint32_t wants_stop;  /* of the server; and there was no room on the channel */
 };
 
 struct pf_board_hints {
@@ -78,7 +82,8 @@ void pf_board_leave(struct pf_board *b);
 /* The master's view of a slot's page; NULL before its first worker. */
 struct pf_board_slot *pf_board_slot(const struct pf_board *b, unsigned slot);
 
-/* The worker of this slot is dead: it is not counted as idle any more. */
+/* The worker of this slot is dead, or what was born there is none: it is not counted as
+ * idle any more. */
 void pf_board_forget(struct pf_board *b, unsigned slot);
 
 /* Make the idle count what the slots say, if they hold still long enough to be sure. */
@@ -110,6 +115,14 @@ void pf_board_say_busy(struct pf_board_seat *seat, pf_time now, unsigned accepte
 /* Would like to be asked to leave; and: does not accept any more until it is. */
 void pf_board_say_wants_leave(struct pf_board_seat *seat);
 void pf_board_say_spent(struct pf_board_seat *seat);
+
+/* Ready, and never idle. */
+void pf_board_say_apart(struct pf_board_seat *seat);
+
+/* A message is on the channel, which the master does not watch; and: there was no room for
+ * the one that says that the server should stop. Both may be called in a signal handler. */
+void pf_board_say_spoke(struct pf_board_seat *seat);
+void pf_board_say_wants_stop(struct pf_board_seat *seat);
 
 /* Wake the master, whatever its reason. */
 void pf_board_wake(const struct pf_board_seat *seat);

@@ -5,6 +5,7 @@
 #include "link/board.h"
 #include "link/turn.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,6 +19,8 @@ struct pf_heritage {
     struct pf_turn turn;
     int pass_fd;     /* a bell that wakes one waiting worker; borrowed */
     int channel;     /* the worker's end; the worker owns it */
+    int wire;        /* likewise, of child_communication; -1: none */
+    bool dequeue;    /* runs the dequeue function and takes no connections */
     uint32_t random; /* this worker's share of the jitter */
     pid_t master;
 };

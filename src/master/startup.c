@@ -319,6 +319,7 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
         .error = error,
     };
     pf_fd_fill_stdio();
+    pf_master_clear_desk();
     if (config->daemon.inet)
         r = serve_inet(s);
     else if ((r = prepare(s)) == 0)

@@ -16,6 +16,7 @@
 #include "os/process.h"
 
 #include "base/text.h"
+#include "os/signal.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -82,6 +83,12 @@ pf_process_signal(const struct pf_process *p, int signum)
 }
 
 int
+pf_process_signal_alone(const struct pf_process *p, int signum)
+{
+    return pidfd_send_signal(p->pidfd, signum, NULL, 0) < 0 ? -errno : 0;
+}
+
+int
 pf_process_reap(struct pf_process *p, int *ret_wait_status)
 {
     int status;
@@ -135,9 +142,12 @@ pf_process_adopt_orphans(void)
 }
 
 void
-pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context)
+pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
+                        void (*died)(void *context, pid_t pid, int wait_status),
+                        void *context)
 {
     siginfo_t info;
+    int status;
 
     for (;;) {
         info.si_pid = 0;
@@ -145,7 +155,8 @@ pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context
             return;
         if (is_ours(context, info.si_pid))
             return; /* its pidfd tells; what is behind it comes in the next turn */
-        (void)waitpid(info.si_pid, NULL, WNOHANG);
+        if (waitpid(info.si_pid, &status, WNOHANG) == info.si_pid)
+            died(context, info.si_pid, status);
     }
 }
 
@@ -210,6 +221,10 @@ prepare_attributes(posix_spawnattr_t *attributes)
     (void)sigemptyset(&none);
     (void)sigemptyset(&reset);
     (void)sigaddset(&reset, SIGPIPE);
+    for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
+        if (pf_signal_is_ignored(signum))
+            (void)sigaddset(&reset, signum);
+    }
     (void)posix_spawnattr_setsigmask(attributes, &none);
     (void)posix_spawnattr_setsigdefault(attributes, &reset);
     (void)posix_spawnattr_setflags(attributes,

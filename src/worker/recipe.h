@@ -9,6 +9,7 @@
 #include <prefork/prefork.h>
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum pf_handler {
@@ -36,8 +37,12 @@ struct pf_recipe {
 
     enum pf_accept_order accept_order;
     enum pf_turn_kind serialize; /* who may wait for connections */
-    bool client_stdio;           /* the connection on descriptors 0 and 1 */
-    unsigned max_requests;       /* connections a worker accepts in its life; 0: no limit */
+    uint64_t passthrough; /* signals the master passes on; bit n - 1 is signal n */
+
+    bool child_communication; /* a stream of the program's own between it and the master */
+    bool no_close_by_child;   /* prefork_stop() in a worker ends that worker alone */
+    bool client_stdio;        /* the connection on descriptors 0 and 1 */
+    unsigned max_requests;    /* connections a worker accepts in its life; 0: no limit */
     unsigned
         max_requests_jitter; /* percent of max_requests by which a life may be shorter */
 

@@ -379,6 +379,7 @@ decline(struct prefork_worker *w, const struct pf_wait_event *events, unsigned c
 void
 pf_worker_serve(struct prefork_worker *w)
 {
+    const struct prefork_app *app = &w->heritage.recipe->app;
     struct pf_wait_event events[EVENTS_MAX];
 
     open_wait(w);
@@ -387,6 +388,8 @@ pf_worker_serve(struct prefork_worker *w)
         pf_time resume = resume_listeners(w);
         unsigned count;
         try_turn(w);
+        if (app->pre_accept_hook)
+            app->pre_accept_hook(w, app->data);
         count = pf_wait_sleep(&w->wait, resume, events, EVENTS_MAX);
         if (!has(events, count, CHANNEL_TAG) || !pf_worker_is_asked(w))
             do_duty(w, events, count);

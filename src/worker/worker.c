@@ -21,6 +21,12 @@
 
 static struct prefork_worker the_worker;
 
+struct prefork_worker *
+pf_worker_here(void)
+{
+    return the_worker.heritage.recipe ? &the_worker : NULL;
+}
+
 void
 pf_worker_finish(struct prefork_worker *w)
 {
@@ -88,8 +94,19 @@ pf_worker_is_asked(struct prefork_worker *w)
 }
 
 void
+pf_worker_title(const struct prefork_worker *w)
+{
+    if (w->heritage.dequeue)
+        pf_title_set(w->heritage.recipe->name, "dequeue");
+    else
+        pf_title_set_worker(w->heritage.recipe->name);
+}
+
+void
 pf_worker_say_idle(struct prefork_worker *w)
 {
+    if (w->heritage.dequeue)
+        return;
     pf_board_say_idle(&w->heritage.seat, pf_clock_now_coarse());
     if (!w->labelled)
         pf_title_state(false);
@@ -98,6 +115,8 @@ pf_worker_say_idle(struct prefork_worker *w)
 void
 pf_worker_say_busy(struct prefork_worker *w, unsigned accepted)
 {
+    if (w->heritage.dequeue)
+        return;
     pf_board_say_busy(&w->heritage.seat, pf_clock_now_coarse(), accepted);
     if (!w->labelled)
         pf_title_state(true);
@@ -122,6 +141,15 @@ run_main_loop(struct prefork_worker *w)
     app->main_loop(w, app->data);
 }
 
+static void
+get_ready(struct prefork_worker *w)
+{
+    pf_signal_handle_end(end_by_signal);
+    if (w->heritage.recipe->handler == PF_HANDLER_NOWAIT)
+        pf_nowait_prepare(w);
+    init(w);
+}
+
 struct prefork_worker *
 pf_worker_alone(const struct pf_heritage *heritage)
 {
@@ -131,10 +159,7 @@ pf_worker_alone(const struct pf_heritage *heritage)
     w->null_fd = -1;
     w->conn.fd = -1;
     pf_title_set_worker(heritage->recipe->name);
-    pf_signal_handle_end(end_by_signal);
-    if (heritage->recipe->handler == PF_HANDLER_NOWAIT)
-        pf_nowait_prepare(w);
-    init(w);
+    get_ready(w);
     return w;
 }
 
@@ -146,11 +171,10 @@ pf_worker_main(const struct pf_heritage *heritage)
     pf_worker_birth(w, heritage);
     if (heritage->recipe->handler == PF_HANDLER_WAIT)
         pf_wait_become(w);
-    pf_signal_handle_end(end_by_signal);
-    if (heritage->recipe->handler == PF_HANDLER_NOWAIT)
-        pf_nowait_prepare(w);
-    init(w);
-    if (heritage->recipe->handler == PF_HANDLER_MAIN_LOOP)
+    get_ready(w);
+    if (heritage->dequeue)
+        pf_dequeue_run(w);
+    else if (heritage->recipe->handler == PF_HANDLER_MAIN_LOOP)
         run_main_loop(w);
     else
         pf_worker_serve(w);

@@ -70,6 +70,9 @@ const char *pf_worker_peer_name(struct prefork_conn *c);
 void pf_nowait_prepare(struct prefork_worker *w);
 void pf_nowait_serve(struct prefork_worker *w);
 
+/* dequeue.c: run the program's dequeue function once. */
+void pf_dequeue_run(struct prefork_worker *w);
+
 /* wait.c: become a program that accepts by itself. */
 PF_NORETURN void pf_wait_become(struct prefork_worker *w);
 
@@ -80,10 +83,24 @@ PF_NORETURN void pf_worker_end(struct prefork_worker *w, enum pf_worker_exit cod
 PF_NORETURN void pf_worker_fail(struct prefork_worker *w, enum pf_worker_exit code,
                                 int errnum);
 
+/* speak.c: a line, or the wish that the server stops, to the master; and: leave after the
+ * present connection, as if asked. The first returns 0, -EMSGSIZE, -EAGAIN or -EPIPE. All
+ * may be called in a signal handler. */
+PF_MUST_USE int pf_worker_tell(struct prefork_worker *w, const char *line);
+void pf_worker_stop_server(struct prefork_worker *w, const char *reason);
+void pf_worker_leave(struct prefork_worker *w);
+void pf_worker_leave_by_signal(int signum);
+
+/* worker.c: the worker that this process is; NULL: it is none. */
+struct prefork_worker *pf_worker_here(void);
+
 /* worker.c: look at the channel; true if this worker should leave. */
 bool pf_worker_is_asked(struct prefork_worker *w);
 
-/* worker.c: say so on the board and in the title. */
+/* worker.c: the title as it is while the program sets none. */
+void pf_worker_title(const struct prefork_worker *w);
+
+/* worker.c: say so on the board and in the title; nothing in a dequeue process. */
 void pf_worker_say_idle(struct prefork_worker *w);
 void pf_worker_say_busy(struct prefork_worker *w, unsigned accepted);
 
