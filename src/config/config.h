@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "core/policy.h"
+#include "log/target.h"
 #include "net/endpoint.h"
 #include "worker/recipe.h"
 
@@ -30,8 +31,8 @@ struct pf_daemon {
     bool setsid;          /* background, with a session of its own */
     bool require_root;    /* refuse to start otherwise */
     const char *pid_file; /* NULL: none; borrowed from the settings */
-    const char *log_file; /* NULL: standard error; borrowed */
-    int log_level;        /* 0 to 4 */
+    struct pf_log_target log; /* its texts are borrowed */
+    int log_level;            /* 0 to 4 */
 };
 
 struct pf_config {

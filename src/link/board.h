@@ -10,6 +10,9 @@
  *     lowest        the lowest idle count since the master last looked
  *     wake_below    an idle count below this wakes the master once; 0: none does
  *     want_ready    a worker that becomes ready wakes the master once
+ *     log_mark      the log's sink that should be written to (log/log.h)
+ *     log_broken    the mark of one that takes no more lines; whoever sets it wakes the
+ *                   master
  *
  * The master believes slot pages as gossip (core/pool.h) and hints only so far as to wake
  * up: who is alive, and who may do what, stands in its private table. Nothing on the board
@@ -50,6 +53,8 @@ struct pf_board_hints {
     _Atomic uint32_t lowest;
     _Atomic uint32_t wake_below;
     _Atomic uint32_t want_ready;
+    _Atomic uint32_t log_mark;
+    _Atomic uint32_t log_broken; /* 0: none is */
 };
 
 /* ---- the master's side ---- */
@@ -93,6 +98,11 @@ uint32_t pf_board_take_lowest(struct pf_board *b);
  * worker becomes ready. True: fewer are idle already; nobody will wake the master. */
 bool pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready);
 
+/* Workers should write to the log's sink of this mark; and the mark of one that a worker
+ * found broken since the last call, 0: none did. */
+void pf_board_say_log(struct pf_board *b, uint32_t mark);
+uint32_t pf_board_take_log_broken(struct pf_board *b);
+
 /* ---- a worker's side ---- */
 
 struct pf_board_seat {
@@ -110,6 +120,9 @@ void pf_board_say_busy(struct pf_board_seat *seat, pf_time now, unsigned accepte
 /* Would like to be asked to leave; and: does not accept any more until it is. */
 void pf_board_say_wants_leave(struct pf_board_seat *seat);
 void pf_board_say_spent(struct pf_board_seat *seat);
+
+/* The log's sink of this mark takes no more lines. Wakes the master once for each mark. */
+void pf_board_say_log_broken(const struct pf_board_seat *seat, uint32_t mark);
 
 /* Wake the master, whatever its reason. */
 void pf_board_wake(const struct pf_board_seat *seat);

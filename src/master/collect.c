@@ -61,7 +61,7 @@ take_signal(struct pf_master *m, int signum)
         pf_log(PREFORK_LOG_NOTICE, "SIG%s: replacing all workers", pf_signal_name(signum));
         pf_pool_outdate(&m->pool);
         break;
-    case SIGUSR1: pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: ignored"); break;
+    case SIGUSR1: pf_master_reopen_log(m); break;
     default: break; /* SIGCHLD: an orphan ended; workers end on their pidfd */
     }
 }

@@ -21,7 +21,8 @@
  * index. */
 struct pf_child {
     struct pf_process process;
-    int channel; /* the master's end; -1: none, or the worker closed its end */
+    int channel;       /* the master's end; -1: none, or the worker closed its end */
+    uint32_t log_mark; /* of the log's sink that it has, or has been sent */
 };
 
 /* Things that last as long as the master and are made before it. All borrowed. */
@@ -60,6 +61,8 @@ struct pf_master {
     bool announced;       /* on_ready was called */
     unsigned told_streak; /* the streak of bad starts that was told last */
     bool gave_up;         /* on_bad_start said so */
+    uint32_t log_mark;    /* of the sink that all workers have or have been sent */
+    uint32_t log_broken;  /* of the sink that a worker found broken; 0: none */
 
     /* Measured. */
     pf_time longest_turn;
@@ -102,6 +105,11 @@ bool pf_master_spawn(struct pf_master *m);
 void pf_master_reap(struct pf_master *m, unsigned slot);
 void pf_master_reap_orphans(struct pf_master *m);
 void pf_master_sweep_orphans(struct pf_master *m);
+
+/* reopen.c: open the log anew, as SIGUSR1 asks for; hand workers the sink that they lack,
+ * and look after a broken one. */
+void pf_master_reopen_log(struct pf_master *m);
+void pf_master_tend_log(struct pf_master *m);
 
 /* collect.c: read what is left in a worker's channel; what its slot on the board says. */
 void pf_master_hear(struct pf_master *m, unsigned slot);

@@ -140,7 +140,8 @@ adopt(struct pf_master *m, unsigned slot, struct pf_process *process, int channe
         pf_process_abandon(process);
         return r;
     }
-    m->children[slot] = (struct pf_child){.process = *process, .channel = channel};
+    m->children[slot] = (struct pf_child){
+        .process = *process, .channel = channel, .log_mark = pf_log_mark()};
     pf_pool_born(&m->pool, slot, process->pid, m->now);
     return 0;
 }

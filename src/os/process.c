@@ -209,6 +209,7 @@ prepare_attributes(posix_spawnattr_t *attributes)
     (void)sigemptyset(&none);
     (void)sigemptyset(&reset);
     (void)sigaddset(&reset, SIGPIPE);
+    (void)sigaddset(&reset, SIGXFSZ);
     (void)posix_spawnattr_setsigmask(attributes, &none);
     (void)posix_spawnattr_setsigdefault(attributes, &reset);
     (void)posix_spawnattr_setflags(attributes,

@@ -1,9 +1,9 @@
 /* Signals of the master: one signalfd(2).
  *
- * What the process had at its start (mask, disposition of SIGPIPE) is kept here, because
- * it has to be given back exactly: to workers, whose code and programs expect it, and to
- * the caller of prefork_run(). These are the only file-scope variables of the room that a
- * signal has to do with. */
+ * What the process had at its start (mask, dispositions of SIGPIPE and SIGXFSZ) is kept
+ * here, because it has to be given back exactly: to workers, whose code and programs expect
+ * it, and to the caller of prefork_run(). These are the only file-scope variables of the
+ * room that a signal has to do with. */
 #include "os/signal.h"
 
 #include "os/fd.h"
@@ -19,7 +19,9 @@ static const int listened[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
 
 static sigset_t mask_at_start;
 static struct sigaction pipe_at_start;
+static struct sigaction limit_at_start; /* of SIGXFSZ */
 static bool is_open;
+static bool is_shielded;
 
 static void
 heed_children(void)
@@ -76,8 +78,21 @@ pf_signal_close(int *fd)
 }
 
 void
+pf_signal_shield(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    if (!is_shielded)
+        (void)sigaction(SIGXFSZ, &ignore, &limit_at_start);
+    is_shielded = true;
+}
+
+void
 pf_signal_forget(void)
 {
+    if (is_shielded)
+        (void)sigaction(SIGXFSZ, &limit_at_start, NULL);
+    is_shielded = false;
     if (!is_open)
         return;
     is_open = false;
@@ -100,6 +115,7 @@ pf_signal_handle_end(void (*handler)(int signum))
     (void)sigaction(SIGINT, &end, NULL);
     (void)sigaction(SIGQUIT, &end, NULL);
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 const char *
