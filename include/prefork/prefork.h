@@ -334,7 +334,7 @@ void prefork_set_label(struct prefork_worker *w, const char *format, ...)
  */
 
 /* One line in the server's log. Never blocks, never fails: what cannot be written at once
- * is dropped and counted. */
+ * is dropped and counted. Not from write_to_log_hook. */
 void prefork_log(enum prefork_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -186,8 +186,7 @@ a_descriptor_that_nobody_wants_is_closed(void **state)
 {
     static const char rubbish[] = "something else";
     struct pf_message message;
-    struct iovec part = {.iov_base = (void *)(uintptr_t)rubbish,
-                         .iov_len = sizeof rubbish};
+    struct iovec part = {.iov_base = (void *)(uintptr_t)rubbish, .iov_len = sizeof rubbish};
     struct ends e;
     int ends[2];
     int passed = -1;

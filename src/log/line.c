@@ -61,7 +61,8 @@ pf_line_add(struct pf_text *t, const struct pf_line *line)
     struct tm tm;
     char time[32];
 
-    if (!localtime_r(&line->time.tv_sec, &tm) || strftime(time, sizeof time, "%F %T", &tm) == 0)
+    if (!localtime_r(&line->time.tv_sec, &tm) ||
+        strftime(time, sizeof time, "%F %T", &tm) == 0)
         time[0] = '\0';
     pf_text_add(t, "%s.%03ld ", time, line->time.tv_nsec / 1000000);
     add_tag(t, line);

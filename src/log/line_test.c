@@ -56,10 +56,10 @@ levels_become_severities(void **state)
         int facility;
         const char *begins;
     } cases[] = {
-        {PREFORK_LOG_ERROR, LOG_DAEMON, "<27>"},   {PREFORK_LOG_WARNING, LOG_DAEMON, "<28>"},
-        {PREFORK_LOG_NOTICE, LOG_DAEMON, "<29>"},  {PREFORK_LOG_INFO, LOG_DAEMON, "<30>"},
-        {PREFORK_LOG_DEBUG, LOG_DAEMON, "<31>"},   {PREFORK_LOG_ERROR, LOG_KERN, "<3>"},
-        {PREFORK_LOG_DEBUG, LOG_LOCAL7, "<191>"},  {99, LOG_USER, "<15>"},
+        {PREFORK_LOG_ERROR, LOG_DAEMON, "<27>"},  {PREFORK_LOG_WARNING, LOG_DAEMON, "<28>"},
+        {PREFORK_LOG_NOTICE, LOG_DAEMON, "<29>"}, {PREFORK_LOG_INFO, LOG_DAEMON, "<30>"},
+        {PREFORK_LOG_DEBUG, LOG_DAEMON, "<31>"},  {PREFORK_LOG_ERROR, LOG_KERN, "<3>"},
+        {PREFORK_LOG_DEBUG, LOG_LOCAL7, "<191>"}, {99, LOG_USER, "<15>"},
     };
 
     (void)state;
@@ -115,7 +115,10 @@ only_control_characters_are_changed(void **state)
         {"plain % text", "plain % text"},
         {"two\nlines\r", "two\\x0Alines\\x0D"},
         {"tab\t, escape \x1b[1m, delete \x7f", "tab\\x09, escape \\x1B[1m, delete \\x7F"},
-        {"Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac", "Gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac"},
+        {"Gr\xc3\xbc\xc3\x9f"
+         "e \xe2\x82\xac",
+         "Gr\xc3\xbc\xc3\x9f"
+         "e \xe2\x82\xac"},
         {"\xff\x80", "\xff\x80"},
         {"", ""},
     };

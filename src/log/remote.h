@@ -34,8 +34,7 @@ enum {
 
 /* Send one line. 0, PF_REMOTE_E_EARLIER, -EAGAIN (dropped: no room), or -EPIPE: dropped,
  * and there is no use in trying again on this descriptor. Never waits. */
-int pf_remote_send(enum pf_syslog_way way, int fd, const char *line,
-                               size_t bytes);
+int pf_remote_send(enum pf_syslog_way way, int fd, const char *line, size_t bytes);
 
 /* The console, for writing lines that never wait, or a negative errno. */
 PF_MUST_USE int pf_console_open(void);

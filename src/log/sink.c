@@ -35,7 +35,8 @@ next_mark(const struct pf_sink *s, enum pf_syslog_way way)
     uint32_t generation = (s->mark >> WAY_BITS) + 1;
     uint32_t mark = generation << WAY_BITS | (uint32_t)way;
 
-    return generation << WAY_BITS == 0 ? 1U << WAY_BITS | (uint32_t)way : mark; /* wrapped */
+    return generation << WAY_BITS == 0 ? 1U << WAY_BITS | (uint32_t)way
+                                       : mark; /* wrapped */
 }
 
 /* A machine's name as it stands in lines: without its domain. */
@@ -152,7 +153,6 @@ pf_sink_take(struct pf_sink *s, int fd, uint32_t mark)
     s->fd = fd;
     s->mark = mark;
     s->way = (enum pf_syslog_way)(mark & ((1U << WAY_BITS) - 1));
-    s->torn = false;
     if (s->leads_stderr)
         (void)dup2(fd, STDERR_FILENO); /* cannot fail: both are open */
 }
@@ -248,7 +248,8 @@ write_syslog(struct pf_sink *s, const struct pf_line *line)
     r = pf_remote_send(s->way, s->fd, buffer, bytes);
     if (r < 0 && s->console >= 0) {
         make_tagged(buffer, &named, &bytes);
-        (void)pf_remote_send(PF_SYSLOG_CONSOLE, s->console, buffer, bytes); /* best effort */
+        (void)pf_remote_send(PF_SYSLOG_CONSOLE, s->console, buffer,
+                             bytes); /* best effort */
     }
     return r;
 }

@@ -43,13 +43,13 @@ enum {
 };
 
 static const struct word ways[] = {
-    {"native", PF_SYSLOG_UNIX}, {"unix", PF_SYSLOG_UNIX}, {"stream", PF_SYSLOG_STREAM},
-    {"udp", PF_SYSLOG_UDP},     {"tcp", PF_SYSLOG_TCP},   {"inet", WAY_INET},
+    {"native", PF_SYSLOG_UNIX},     {"unix", PF_SYSLOG_UNIX}, {"stream", PF_SYSLOG_STREAM},
+    {"udp", PF_SYSLOG_UDP},         {"tcp", PF_SYSLOG_TCP},   {"inet", WAY_INET},
     {"console", PF_SYSLOG_CONSOLE},
 };
 
 static const struct word options[] = {
-    {"pid", OPTION_PID},       {"cons", OPTION_CONS},     {"ndelay", OPTION_NDELAY},
+    {"pid", OPTION_PID},       {"cons", OPTION_CONS},       {"ndelay", OPTION_NDELAY},
     {"nowait", OPTION_NOWAIT}, {"nofatal", OPTION_NOFATAL},
 };
 

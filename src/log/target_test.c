@@ -33,16 +33,11 @@ log_file_is_a_path_or_a_word(void **state)
         enum pf_log_kind kind;
         bool named;
     } cases[] = {
-        {NULL, PF_LOG_STDERR, false},
-        {"STDERR", PF_LOG_STDERR, true},
-        {"/dev/stderr", PF_LOG_STDERR, true},
-        {"Sys::Syslog", PF_LOG_SYSLOG, false},
-        {"syslog", PF_LOG_SYSLOG, false},
-        {"/var/log/x.log", PF_LOG_FILE, false},
-        {"./syslog", PF_LOG_FILE, false},
-        {"stderr", PF_LOG_FILE, false},
-        {"/var/log/a::b", PF_LOG_FILE, false},
-        {"log.a::b", PF_LOG_FILE, false},
+        {NULL, PF_LOG_STDERR, false},          {"STDERR", PF_LOG_STDERR, true},
+        {"/dev/stderr", PF_LOG_STDERR, true},  {"Sys::Syslog", PF_LOG_SYSLOG, false},
+        {"syslog", PF_LOG_SYSLOG, false},      {"/var/log/x.log", PF_LOG_FILE, false},
+        {"./syslog", PF_LOG_FILE, false},      {"stderr", PF_LOG_FILE, false},
+        {"/var/log/a::b", PF_LOG_FILE, false}, {"log.a::b", PF_LOG_FILE, false},
     };
 
     (void)state;
@@ -51,8 +46,7 @@ log_file_is_a_path_or_a_word(void **state)
         assert_int_equal(pf_log_target_parse(cases[i].text, &target, NULL), 0);
         assert_int_equal(target.kind, cases[i].kind);
         assert_int_equal(target.named, cases[i].named);
-        assert_ptr_equal(target.path,
-                         cases[i].kind == PF_LOG_FILE ? cases[i].text : NULL);
+        assert_ptr_equal(target.path, cases[i].kind == PF_LOG_FILE ? cases[i].text : NULL);
     }
 }
 
@@ -111,12 +105,9 @@ options_that_are_not_named_are_off(void **state)
         const char *text;
         bool pid, cons, nofatal;
     } cases[] = {
-        {"pid,nofatal", true, false, true},
-        {"cons", false, true, false},
-        {"cons|pid", true, true, false},
-        {"ndelay nowait", false, false, false},
-        {"NOFATAL", false, false, true},
-        {"", false, false, false},
+        {"pid,nofatal", true, false, true}, {"cons", false, true, false},
+        {"cons|pid", true, true, false},    {"ndelay nowait", false, false, false},
+        {"NOFATAL", false, false, true},    {"", false, false, false},
     };
 
     (void)state;
@@ -149,14 +140,14 @@ facilities_have_their_numbers(void **state)
         const char *text;
         int facility;
     } cases[] = {
-        {"auth", 4 << 3},     {"authpriv", 10 << 3}, {"cron", 9 << 3},
-        {"daemon", 3 << 3},   {"ftp", 11 << 3},      {"kern", 0},
-        {"lpr", 6 << 3},      {"mail", 2 << 3},      {"news", 7 << 3},
-        {"syslog", 5 << 3},   {"user", 1 << 3},      {"uucp", 8 << 3},
-        {"local0", 16 << 3},  {"local1", 17 << 3},   {"local2", 18 << 3},
-        {"local3", 19 << 3},  {"local4", 20 << 3},   {"local5", 21 << 3},
-        {"local6", 22 << 3},  {"local7", 23 << 3},   {"security", 4 << 3},
-        {"LOCAL0", 16 << 3},  {"LOG_MAIL", 2 << 3},
+        {"auth", 4 << 3},    {"authpriv", 10 << 3}, {"cron", 9 << 3},
+        {"daemon", 3 << 3},  {"ftp", 11 << 3},      {"kern", 0},
+        {"lpr", 6 << 3},     {"mail", 2 << 3},      {"news", 7 << 3},
+        {"syslog", 5 << 3},  {"user", 1 << 3},      {"uucp", 8 << 3},
+        {"local0", 16 << 3}, {"local1", 17 << 3},   {"local2", 18 << 3},
+        {"local3", 19 << 3}, {"local4", 20 << 3},   {"local5", 21 << 3},
+        {"local6", 22 << 3}, {"local7", 23 << 3},   {"security", 4 << 3},
+        {"LOCAL0", 16 << 3}, {"LOG_MAIL", 2 << 3},
     };
 
     (void)state;
@@ -176,7 +167,8 @@ one_facility_only(void **state)
     for (size_t i = 0; i < PF_COUNT(texts); i++) {
         struct pf_syslog s = {.facility = -1};
         struct pf_error error = {0};
-        refused(pf_syslog_parse_facility(texts[i], &s, &error), &error, "is not a facility");
+        refused(pf_syslog_parse_facility(texts[i], &s, &error), &error,
+                "is not a facility");
         assert_int_equal(s.facility, -1);
     }
 }
@@ -184,8 +176,9 @@ one_facility_only(void **state)
 static void
 an_ident_does_not_end_early(void **state)
 {
-    static const char *const bad[] = {"a b", "a:", "a[1]", "t\xc3\xa4st", "\x7f",
-                                      "0123456789012345678901234567890123456789012345678"};
+    static const char *const bad[] = {
+        "a b",         "a:",   "a[1]",
+        "t\xc3\xa4st", "\x7f", "0123456789012345678901234567890123456789012345678"};
     struct pf_syslog s = {.ident = "old"};
 
     (void)state;

@@ -244,6 +244,7 @@ run(struct startup *s)
            (unsigned long long)pf_pool_requests(&s->master.pool),
            (double)s->master.longest_turn / (double)PF_MILLISECOND);
     pf_master_close(&s->master);
+    pf_signal_shield(); /* was taken down with the rest; there may be more to log */
 }
 
 static void
