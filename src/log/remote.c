@@ -76,10 +76,11 @@ static int
 connect_path(int fd, const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(path);
 
-    if (strlen(path) >= sizeof address.sun_path)
+    if (length >= sizeof address.sun_path)
         return -ENAMETOOLONG;
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, length);
     return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0;
 }
 

@@ -33,10 +33,10 @@ static uint32_t
 next_mark(const struct pf_sink *s, enum pf_syslog_way way)
 {
     uint32_t generation = (s->mark >> WAY_BITS) + 1;
-    uint32_t mark = generation << WAY_BITS | (uint32_t)way;
 
-    return generation << WAY_BITS == 0 ? 1U << WAY_BITS | (uint32_t)way
-                                       : mark; /* wrapped */
+    if (generation << WAY_BITS == 0)
+        generation = 1; /* wrapped */
+    return generation << WAY_BITS | (uint32_t)way;
 }
 
 /* A machine's name as it stands in lines: without its domain. */

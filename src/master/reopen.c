@@ -24,6 +24,7 @@
 #include <string.h>
 
 #define OFFER_AGAIN (100 * PF_MILLISECOND)
+#define CALL_AGAIN  (500 * PF_MILLISECOND)
 
 /* True: the worker has it, or will never ask for it. */
 static bool
@@ -84,20 +85,20 @@ pf_master_reopen_log(struct pf_master *m)
                strerror(-r));
 }
 
-/* A broken sink that was replaced meanwhile is nobody's concern any more. */
+/* While a call is due, what workers say stays on the board, where it stands once, and none
+ * of them rings again. A sink that was replaced meanwhile is nobody's concern any more. */
 static void
 repair(struct pf_master *m)
 {
-    uint32_t broken = pf_board_take_log_broken(&m->board);
     int r;
 
-    if (broken != 0)
-        m->log_broken = broken;
+    if (m->log_broken == 0)
+        m->log_broken = pf_board_take_log_broken(&m->board);
     if (m->log_broken == 0)
         return;
     r = m->log_broken == pf_log_mark() ? pf_log_repair(pf_clock_now()) : 0;
     if (r == -EAGAIN)
-        m->deadline = pf_time_earlier(m->deadline, m->now + OFFER_AGAIN);
+        m->deadline = pf_time_earlier(m->deadline, m->now + CALL_AGAIN);
     else
         m->log_broken = 0;
 }

@@ -49,6 +49,7 @@ class Rsyslog:
 
     def __init__(self, directory):
         self.directory = Path(directory)
+        self.directory.chmod(0o755)  # servers may be somebody else
         self.path = self.directory / "log"
         self.stream = self.directory / "stream"
         self.port = free_port()

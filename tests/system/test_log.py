@@ -185,6 +185,27 @@ def test_W35_a_syslog_daemon_that_hangs_delays_nobody(server, rsyslog, logsock):
         s.wait_until(look, "a line that says how many were lost")
 
 
+@pytest.mark.root
+def test_W35_syslog_comes_back_to_a_server_without_privileges(server, rsyslog, open_path):
+    """The daemon is reached again by a server that is not root any more and whose root has
+    no such path; its working directory is where it was."""
+    s = start_with(server, rsyslog, user="nobody", env={"CHROOT": open_path})
+    with s.connect() as busy:
+        tell(busy, "before")
+        s.wait_log("notice: before$")
+        rsyslog.kill()
+        tell(busy, "lost")
+        rsyslog.start()
+        since = s.mark()
+
+        def look():
+            tell(busy, "after")
+            return s.find_log("after$", since)
+        s.wait_until(look, "a line in the new daemon")
+    assert os.readlink(f"/proc/{s.pid}/cwd") == str(open_path)
+    assert os.readlink(f"/proc/{s.pid}/root") == str(open_path)
+
+
 def test_W35_no_syslog_daemon_at_start(server, rsyslog):
     """A daemon that is missing is a warning on standard error, and not the end; when it
     comes up, lines arrive."""
@@ -550,8 +571,8 @@ def test_write_to_log_hook_replaces_the_writing(server, tmp_path):
     s.pid = s.process.pid
     (worker,) = s.workers()
     with s.connect(address=f"{tmp_path}/s") as c:
-        tell(c, "from\tthe worker", 3)
-    hook.wait(rf"^3 {worker} from\\x09the worker$")
+        tell(c, "from\ta worker", 3)
+    hook.wait(rf"^3 {worker} from\\x09a worker$")
     assert hook.find(rf"^2 {s.pid} ready$")
     assert not hook.find("logged by the hook") and s.log.text() == ""
 
