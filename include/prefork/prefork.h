@@ -208,6 +208,20 @@ struct prefork_app {
     void (*pre_server_close_hook)(void *data);
     /* All workers are gone. */
     void (*post_child_cleanup_hook)(void *data);
+
+    /* --- messages, from the first that the server has to say on --- */
+
+    /* Instead of writing a line, in the process that logs, master or worker: text
+     * (borrowed for the call) is the message alone, with control characters as \xNN, of a
+     * level that log_level lets pass. It must not block in the master, and must not log:
+     * what it logs is dropped. In a worker's signal handlers (child_finish_hook) it may do
+     * what signal-safety(7) allows. log_file is opened all the same, and is where standard
+     * error of a daemon goes. */
+    void (*write_to_log_hook)(enum prefork_log_level level, const char *text, void *data);
+    /* In the process that called prefork_run(), or the daemon that became of it: the server
+     * cannot start, or ends by an error. Called once, before text (borrowed for the call)
+     * is logged or printed and prefork_run() returns. It may log. */
+    void (*fatal_hook)(const char *text, void *data);
 };
 
 /* ---- the whole daemon in one call ---------------------------------------------------- */
@@ -403,7 +417,7 @@ void prefork_set_label(struct prefork_worker *w, const char *format, ...)
 void prefork_stop(const char *reason);
 
 /* One line in the server's log. Never blocks, never fails: what cannot be written at once
- * is dropped and counted. */
+ * is dropped and counted. Not from write_to_log_hook. */
 void prefork_log(enum prefork_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

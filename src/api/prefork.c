@@ -40,6 +40,7 @@ prefork_free(struct prefork *p)
     if (!p)
         return;
     pf_config_deinit(&p->config);
+    pf_log_close();
     pf_settings_free(p->settings);
     free(p->program);
     free(p->name);
@@ -210,6 +211,14 @@ note(void *context, const char *text)
     pf_log(PREFORK_LOG_NOTICE, "%s", text);
 }
 
+/* The log speaks for this server from now on. */
+static void
+speak(const struct prefork *p)
+{
+    pf_log_open(p->name, (int)pf_settings_number(p->settings, PF_SETTING_LOG_LEVEL),
+                p->app.write_to_log_hook, p->app.data);
+}
+
 static int
 freeze(struct prefork *p)
 {
@@ -221,7 +230,7 @@ freeze(struct prefork *p)
     pf_config_deinit(&p->config);
     p->config = (struct pf_config){0};
     pf_fd_spare_client();
-    pf_log_open(p->name, (int)pf_settings_number(p->settings, PF_SETTING_LOG_LEVEL));
+    speak(p);
     r = choose_handler(p);
     if (r < 0)
         return r;
@@ -275,10 +284,16 @@ check_to_run(struct prefork *p)
 int
 prefork_run(struct prefork *p)
 {
+    int r;
+
     if (p->running)
         return PREFORK_EXIT_USAGE;
-    if (check_to_run(p) < 0)
+    r = check_to_run(p);
+    speak(p); /* another server may have spoken since this one was checked */
+    if (r < 0) {
+        pf_startup_fail(&p->app, p->error.text);
         return p->error.exit_code;
+    }
     p->running = true;
     (void)pf_startup_run(p, &p->config, &p->listeners, &p->error);
     p->running = false;

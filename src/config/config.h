@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "core/policy.h"
+#include "log/target.h"
 #include "net/endpoint.h"
 #include "worker/recipe.h"
 
@@ -33,7 +34,7 @@ struct pf_daemon {
     bool require_root;     /* refuse to start otherwise */
     const char *pid_file;  /* NULL: none; borrowed from the settings */
     const char *lock_file; /* of serialize; NULL: none; borrowed */
-    const char *log_file;  /* NULL: standard error; borrowed */
+    struct pf_log_target log; /* its texts are borrowed */
     int log_level;         /* 0 to 4 */
 };
 

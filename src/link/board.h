@@ -11,6 +11,9 @@
  *     lowest        the lowest idle count since the master last looked
  *     wake_below    an idle count below this wakes the master once; 0: none does
  *     want_ready    a worker that becomes ready wakes the master once
+ *     log_mark      the log's sink that should be written to (log/log.h)
+ *     log_broken    the mark of one that takes no more lines; whoever sets it wakes the
+ *                   master
  *
  * The master believes slot pages as gossip (core/pool.h) and hints only so far as to wake
  * up: who is alive, and who may do what, stands in its private table. Nothing on the board
@@ -54,6 +57,8 @@ struct pf_board_hints {
     _Atomic uint32_t lowest;
     _Atomic uint32_t wake_below;
     _Atomic uint32_t want_ready;
+    _Atomic uint32_t log_mark;
+    _Atomic uint32_t log_broken; /* 0: none is */
 };
 
 /* ---- the master's side ---- */
@@ -98,6 +103,11 @@ uint32_t pf_board_take_lowest(struct pf_board *b);
  * worker becomes ready. True: fewer are idle already; nobody will wake the master. */
 bool pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready);
 
+/* Workers should write to the log's sink of this mark; and the mark of one that a worker
+ * found broken since the last call, 0: none did. */
+void pf_board_say_log(struct pf_board *b, uint32_t mark);
+uint32_t pf_board_take_log_broken(struct pf_board *b);
+
 /* ---- a worker's side ---- */
 
 struct pf_board_seat {
@@ -123,6 +133,8 @@ void pf_board_say_apart(struct pf_board_seat *seat);
  * the one that says that the server should stop. Both may be called in a signal handler. */
 void pf_board_say_spoke(struct pf_board_seat *seat);
 void pf_board_say_wants_stop(struct pf_board_seat *seat);
+/* The log's sink of this mark takes no more lines. Wakes the master once for each mark. */
+void pf_board_say_log_broken(const struct pf_board_seat *seat, uint32_t mark);
 
 /* Wake the master, whatever its reason. */
 void pf_board_wake(const struct pf_board_seat *seat);

@@ -3,6 +3,8 @@
  * The whole protocol:
  *
  *   master → worker   PF_MESSAGE_LEAVE        leave as soon as you are between connections
+ *   master → worker   PF_MESSAGE_LOG          the log has another sink: the descriptor that
+ *                                             comes along (errnum: its mark)
  *   worker → master   PF_MESSAGE_EXEC_FAILED  the program could not be started (errnum)
  *   worker → master   PF_MESSAGE_INIT_FAILED  child_init_hook refused (errnum: its result)
  *   worker → master   PF_MESSAGE_STOP         the program wants the server to stop (text:
@@ -32,11 +34,12 @@ enum pf_message_kind {
     PF_MESSAGE_INIT_FAILED,
     PF_MESSAGE_STOP,
     PF_MESSAGE_LINE,
+    PF_MESSAGE_LOG,
 };
 
 struct pf_message {
     uint32_t kind;  /* enum pf_message_kind */
-    int32_t errnum; /* positive errno, or a hook's result */
+    int32_t errnum; /* positive errno, a hook's result, or a mark (log/log.h) */
 };
 
 /* Both ends, non-blocking and close-on-exec. 0 or a negative errno. */
@@ -45,8 +48,12 @@ PF_MUST_USE int pf_channel_open(int *ret_master_end, int *ret_worker_end);
 /* 0 or a negative errno: -EAGAIN when the other side does not read, -EPIPE when gone. */
 int pf_channel_send(int fd, enum pf_message_kind kind, int errnum);
 
+/* The same with a descriptor (not consumed) that the other side gets a copy of. Also
+ * -ETOOMANYREFS: too many are under way. */
+int pf_channel_send_fd(int fd, enum pf_message_kind kind, int errnum, int passed);
+
 /* 0 and a message; -EAGAIN: none now; -EPIPE: the other end is closed; -EBADMSG: dropped
- * nonsense, ask again. */
+ * nonsense, ask again. Descriptors that came along are closed. */
 PF_MUST_USE int pf_channel_receive(int fd, struct pf_message *ret_message);
 
 /* The same for messages with a text. Sending: -EMSGSIZE if it is too long; may be called
@@ -60,5 +67,9 @@ PF_MUST_USE int pf_channel_receive_text(int fd, struct pf_message *ret_message,
  * end were closed, and a wait for this end returns. Sending goes on. May be called in a
  * signal handler. */
 void pf_channel_hang_up(int fd);
+/* The same with the descriptor that came along (the caller's, close-on-exec); -1: none
+ * did, or there was no room for it. */
+PF_MUST_USE int pf_channel_receive_fd(int fd, struct pf_message *ret_message,
+                                      int *ret_passed);
 
 #endif

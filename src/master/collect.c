@@ -118,7 +118,7 @@ take_signal(struct pf_master *m, int signum)
     case SIGTTOU: step(m, signum, -1); break;
     case SIGHUP:
     case SIGUSR2: restart(m, signum); break;
-    case SIGUSR1: pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: ignored"); break;
+    case SIGUSR1: pf_master_reopen_log(m); break;
     default: break; /* SIGCHLD: an orphan ended; workers end on their pidfd */
     }
 }

@@ -96,6 +96,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     pf_pool_init(&m->pool, m->slots, capacity, setup->seed, m->now);
     m->pool.only_requests_prove = setup->recipe->handler == PF_HANDLER_NOWAIT;
     pf_master_open_desk(m);
+    pf_master_tend_log(m);
     return 0;
 }
 
@@ -160,6 +161,7 @@ pf_master_run(struct pf_master *m)
         pf_master_act(m, plan);  /* fork, ask, signal, bury */
         pf_master_tell(m, plan); /* say what was done and why */
         announce(m);
+        pf_master_tend_log(m);
         measure(m);
     } while (!plan->finished);
     pf_master_sweep_orphans(m);

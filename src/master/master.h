@@ -22,11 +22,12 @@
  * index. */
 struct pf_child {
     struct pf_process process;
-    int channel;      /* the master's end; -1: none, or the worker closed its end */
-    int wire;         /* likewise, of child_communication */
-    uint32_t words;   /* of its page, when it was heard last */
-    bool speaks;      /* and there was more */
-    bool told_unread; /* that child_is_talking_hook does not read */
+    int channel;       /* the master's end; -1: none, or the worker closed its end */
+    int wire;          /* likewise, of child_communication */
+    uint32_t log_mark; /* of the log's sink that it has, or has been sent */
+    uint32_t words;    /* of its page, when it was heard last */
+    bool speaks;       /* and there was more */
+    bool told_unread;  /* that child_is_talking_hook does not read */
 };
 
 /* Things that last as long as the master and are made before it. All borrowed. */
@@ -68,6 +69,8 @@ struct pf_master {
     bool announced;       /* on_ready was called */
     unsigned told_streak; /* the streak of bad starts that was told last */
     bool gave_up;         /* on_bad_start said so */
+    uint32_t log_mark;    /* of the sink that all workers have or have been sent */
+    uint32_t log_broken;  /* of the sink that a worker found broken; 0: none */
 
     /* Measured. */
     pf_time longest_turn;
@@ -113,6 +116,11 @@ void pf_master_reap(struct pf_master *m, unsigned slot);
 bool pf_master_reaps_others(const struct pf_master *m);
 void pf_master_reap_orphans(struct pf_master *m);
 void pf_master_sweep_orphans(struct pf_master *m);
+
+/* reopen.c: open the log anew, as SIGUSR1 asks for; hand workers the sink that they lack,
+ * and look after a broken one. */
+void pf_master_reopen_log(struct pf_master *m);
+void pf_master_tend_log(struct pf_master *m);
 
 /* collect.c: what a slot on the board says; and: the program wants the server to stop.
  * worker: which one; 0: here. */

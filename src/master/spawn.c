@@ -196,8 +196,10 @@ adopt(struct pf_master *m, const struct cradle *c, struct pf_process *process)
         pf_process_abandon(process);
         return r;
     }
-    m->children[c->slot] =
-        (struct pf_child){.process = *process, .channel = c->channel, .wire = c->wire};
+    m->children[c->slot] = (struct pf_child){.process = *process,
+                                             .channel = c->channel,
+                                             .wire = c->wire,
+                                             .log_mark = pf_log_mark()};
     pf_pool_born(&m->pool, c->slot, c->kind, process->pid, m->now);
     return 0;
 }

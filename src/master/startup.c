@@ -94,13 +94,7 @@ check_root(struct startup *s)
 static int
 open_log(struct startup *s)
 {
-    const char *path = s->config->daemon.log_file;
-    int r = path ? pf_log_open_file(path) : 0;
-
-    if (r < 0)
-        return pf_error_set(s->error, PREFORK_EXIT_SYSTEM, -r, "log_file %s: %s", path,
-                            strerror(-r));
-    return 0;
+    return pf_log_open_sink(&s->config->daemon.log, s->error);
 }
 
 /* A loop of the program's own needs no port, and sockets that were handed in stand for
@@ -137,6 +131,8 @@ drop_privileges(struct startup *s)
 
     if (!recipe->drop_privileges)
         return 0;
+    if (geteuid() == 0)
+        pf_log_give(recipe->uid);
     return pf_credential_drop(recipe->uid, recipe->gid, recipe->groups, recipe->group_count,
                               s->error);
 }
@@ -150,6 +146,14 @@ tell_ready(void *context)
     (void)pf_daemon_tell(&s->daemonized, PREFORK_EXIT_OK, "");
 }
 
+static const char *
+log_name(const struct startup *s)
+{
+    const char *path = s->config->daemon.log.path;
+
+    return path ? path : "the log";
+}
+
 /* In the foreground the master goes on trying: whoever started it sees the log. A starter
  * that waits for a verdict gets one, and the daemon ends. */
 static bool
@@ -160,8 +164,7 @@ tell_bad_start(void *context)
     if (s->daemonized.verdict < 0)
         return false;
     (void)pf_error_set(s->error, PREFORK_EXIT_UNAVAILABLE, ECHILD,
-                       "no worker became ready; see %s",
-                       s->config->daemon.log_file ? s->config->daemon.log_file : "the log");
+                       "no worker became ready; see %s", log_name(s));
     (void)kill(getpid(), SIGTERM);
     return true;
 }
@@ -287,6 +290,7 @@ run(struct startup *s)
            (unsigned long long)pf_pool_requests(&s->master.pool),
            (double)s->master.longest_turn / (double)PF_MILLISECOND);
     pf_master_close(&s->master);
+    pf_signal_shield(); /* was taken down with the rest; there may be more to log */
 }
 
 static void
@@ -300,12 +304,21 @@ undo(struct startup *s)
         s->error->text[0] = '\0'; /* said: not twice */
 }
 
+/* Who reads standard error gets the sentence from prefork_main() or from the starter. */
+void
+pf_startup_fail(const struct prefork_app *app, const char *text)
+{
+    if (app->fatal_hook)
+        app->fatal_hook(text, app->data);
+    if (!pf_log_is_stderr())
+        pf_log(PREFORK_LOG_ERROR, "%s", text);
+}
+
 int
 pf_startup_run(struct prefork *p, const struct pf_config *config,
                struct pf_listeners *listeners, struct pf_error *error)
 {
     struct startup *s = pf_memory_new(sizeof *s);
-    int r;
 
     if (!s) {
         (void)pf_error_set(error, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
@@ -320,13 +333,16 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
     };
     pf_fd_fill_stdio();
     pf_master_clear_desk();
+    pf_signal_shield();
     if (config->daemon.inet)
-        r = serve_inet(s);
-    else if ((r = prepare(s)) == 0)
+        (void)serve_inet(s);
+    else if (prepare(s) == 0)
         run(s);
-    if (r < 0 && pf_log_fd() != STDERR_FILENO)
-        pf_log(PREFORK_LOG_ERROR, "%s", error->text);
+    if (error->exit_code != PREFORK_EXIT_OK)
+        pf_startup_fail(app(s), error->text);
     undo(s);
+    pf_log_close_sink();
+    pf_signal_forget();
     pf_memory_free(s, sizeof *s);
     return error->exit_code;
 }

@@ -225,6 +225,7 @@ prepare_attributes(posix_spawnattr_t *attributes)
         if (pf_signal_is_ignored(signum))
             (void)sigaddset(&reset, signum);
     }
+    (void)sigaddset(&reset, SIGXFSZ);
     (void)posix_spawnattr_setsigmask(attributes, &none);
     (void)posix_spawnattr_setsigdefault(attributes, &reset);
     (void)posix_spawnattr_setflags(attributes,

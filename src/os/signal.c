@@ -1,10 +1,10 @@
 /* Signals of the master: one signalfd(2).
  *
- * What the process had at its start (mask, disposition of SIGPIPE) is kept here, because
- * it has to be given back exactly: to workers, whose code and programs expect it, and to
- * the caller of prefork_run(). What a worker ignores is remembered, because the programs it
- * starts should not. These are the only file-scope variables of the room that a signal has
- * to do with. */
+ * What the process had at its start (mask, dispositions of SIGPIPE and SIGXFSZ) is kept
+ * here, because it has to be given back exactly: to workers, whose code and programs expect
+ * it, and to the caller of prefork_run(). What a worker ignores is remembered, because the
+ * programs it starts should not. These are the only file-scope variables of the room that a
+ * signal has to do with. */
 #include "os/signal.h"
 
 #include "os/fd.h"
@@ -20,8 +20,10 @@ static const int listened[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
 
 static sigset_t mask_at_start;
 static struct sigaction pipe_at_start;
+static struct sigaction limit_at_start; /* of SIGXFSZ */
 static bool is_open;
 static pf_signal_set ignored; /* by pf_signal_ignore() */
+static bool is_shielded;
 
 static void
 heed_children(void)
@@ -82,8 +84,21 @@ pf_signal_close(int *fd)
 }
 
 void
+pf_signal_shield(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    if (!is_shielded)
+        (void)sigaction(SIGXFSZ, &ignore, &limit_at_start);
+    is_shielded = true;
+}
+
+void
 pf_signal_forget(void)
 {
+    if (is_shielded)
+        (void)sigaction(SIGXFSZ, &limit_at_start, NULL);
+    is_shielded = false;
     if (!is_open)
         return;
     is_open = false;
@@ -94,6 +109,7 @@ pf_signal_forget(void)
 void
 pf_signal_handle_end(void (*handler)(int signum))
 {
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction end = {.sa_handler = handler};
 
     /* One of them is enough: the handler must not interrupt itself. */
@@ -104,6 +120,8 @@ pf_signal_handle_end(void (*handler)(int signum))
     (void)sigaction(SIGTERM, &end, NULL);
     (void)sigaction(SIGINT, &end, NULL);
     (void)sigaction(SIGQUIT, &end, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 void

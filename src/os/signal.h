@@ -33,13 +33,17 @@ PF_MUST_USE int pf_signal_open(bool children, pf_signal_set more);
 /* The next signal that arrived: its number, or 0: no more for now. */
 int pf_signal_next(int fd);
 
-/* Close the descriptor, and undo pf_signal_open(): in a worker, or when the master is
- * done. Signals that are still pending in the master are dropped. */
+/* Ignore SIGXFSZ, which would end whoever logs to a file that has reached the limit of the
+ * process. The disposition as it was is kept for pf_signal_forget(). */
+void pf_signal_shield(void);
+
+/* Close the descriptor, and undo pf_signal_open() and pf_signal_shield(): in a worker, or
+ * when the master is done. Signals that are still pending in the master are dropped. */
 void pf_signal_close(int *fd);
 void pf_signal_forget(void);
 
-/* In a worker: run handler on SIGTERM, SIGINT and SIGQUIT; on SIGHUP, where system calls
- * go on afterwards. */
+/* In a worker: run handler on SIGTERM, SIGINT and SIGQUIT, and ignore SIGPIPE and SIGXFSZ;
+ * on SIGHUP, where system calls go on afterwards. */
 void pf_signal_handle_end(void (*handler)(int signum));
 void pf_signal_handle_hangup(void (*handler)(int signum));
 

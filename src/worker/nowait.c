@@ -152,6 +152,7 @@ pf_nowait_serve(struct prefork_worker *w)
     int r;
 
     describe(&w->conn);
+    pf_log_catch_up(); /* the program keeps standard error for its life */
     r = pf_process_run(recipe->program, recipe->program_argv, environment, w->conn.fd,
                        &w->program, &status);
     if (w->ending)

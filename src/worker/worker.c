@@ -9,7 +9,9 @@
 #include "worker/worker.h"
 
 #include "link/channel.h"
+#include "log/log.h"
 #include "os/clock.h"
+#include "os/fd.h"
 #include "os/process.h"
 #include "os/signal.h"
 #include "os/title.h"
@@ -76,21 +78,59 @@ end_by_signal(int signum)
     pf_process_exit(PF_WORKER_EXIT_DONE);
 }
 
+/* Take one message: 0, or -EAGAIN: there is none. */
+static int
+hear(struct prefork_worker *w)
+{
+    struct pf_message message = {.kind = 0};
+    int passed = -1;
+    int r = pf_channel_receive_fd(w->heritage.channel, &message, &passed);
+
+    if (r == -EPIPE || message.kind == PF_MESSAGE_LEAVE)
+        w->leaving = true;
+    if (message.kind == PF_MESSAGE_LOG)
+        pf_log_take(passed, (uint32_t)message.errnum);
+    else
+        pf_fd_close(&passed);
+    return r == -EBADMSG ? 0 : r;
+}
+
 bool
 pf_worker_is_asked(struct prefork_worker *w)
 {
-    struct pf_message message;
-    int r;
+    while (!w->leaving && hear(w) == 0)
+        continue;
+    return w->leaving;
+}
 
-    while (!w->leaving) {
-        r = pf_channel_receive(w->heritage.channel, &message);
-        if (r == -EBADMSG)
-            continue;
-        if (r < 0 && r != -EPIPE)
-            return false;
-        w->leaving = r == -EPIPE || message.kind == PF_MESSAGE_LEAVE;
-    }
-    return true;
+/* The log's side of the channel: a request to leave that stands before the new sink is
+ * remembered, and one that was read already does not end the reading. */
+static void
+fetch_log(void *context)
+{
+    struct prefork_worker *w = context;
+
+    while (hear(w) == 0)
+        continue;
+}
+
+static void
+tell_broken_log(uint32_t mark, void *context)
+{
+    const struct prefork_worker *w = context;
+
+    pf_board_say_log_broken(&w->heritage.seat, mark);
+}
+
+static void
+follow_log(struct prefork_worker *w)
+{
+    pf_log_follow(&(struct pf_log_link){
+        .mark = &w->heritage.seat.hints->log_mark,
+        .fetch = fetch_log,
+        .broken = tell_broken_log,
+        .context = w,
+    });
 }
 
 void
@@ -169,6 +209,7 @@ pf_worker_main(const struct pf_heritage *heritage)
     struct prefork_worker *w = &the_worker;
 
     pf_worker_birth(w, heritage);
+    follow_log(w);
     if (heritage->recipe->handler == PF_HANDLER_WAIT)
         pf_wait_become(w);
     get_ready(w);

@@ -10,9 +10,11 @@
 
 #include "core/shutdown.h"
 #include "core/size.h"
+#include "link/channel.h"
 #include "log/log.h"
 #include "sim.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -107,6 +109,42 @@ pf_log(enum prefork_log_level level, const char *format, ...)
     va_start(args, format);
     note(format, args);
     va_end(args);
+}
+
+/* The log stays the same in every life. */
+uint32_t
+pf_log_mark(void)
+{
+    return 1;
+}
+
+int
+pf_log_fd(void)
+{
+    return -1;
+}
+
+int
+pf_log_renew(void)
+{
+    return -EINVAL;
+}
+
+int
+pf_log_repair(pf_time now)
+{
+    (void)now;
+    return -EINVAL;
+}
+
+int
+pf_channel_send_fd(int fd, enum pf_message_kind kind, int errnum, int passed)
+{
+    (void)errnum;
+    (void)passed;
+    SIM_CHECK(false, "message %d with a descriptor on %d: the log is the same", (int)kind,
+              fd);
+    return -EPIPE;
 }
 
 /* ---- the plan
