@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "config/check.h"
+#include "config/privileges.h"
 #include "config/setting.h"
 #include "os/credential.h"
 #include <prefork/prefork.h>
@@ -22,6 +23,7 @@
 
 enum {
     WORD_BYTES = 256, /* a user or group name in a list */
+    SUBJECT_BYTES = 320,
 };
 
 #define SEPARATORS ", \t"
@@ -42,7 +44,7 @@ refuse(const struct freeze *f, enum pf_setting_id id, unsigned index, int errnum
        const char *format, ...)
 {
     const struct pf_origin *origin = pf_settings_item_origin(f->settings, id, index);
-    char subject_bytes[WORD_BYTES];
+    char subject_bytes[SUBJECT_BYTES];
     char what[PF_ERROR_TEXT_BYTES];
     struct pf_text subject;
     va_list args;
@@ -202,7 +204,13 @@ freeze_rights(const struct freeze *f, struct socket_rights *ret_rights)
         .owner = (uid_t)-1,
         .group = (gid_t)-1,
     };
-    return owner ? freeze_owner(f, owner, ret_rights) : 0;
+    if (owner)
+        return freeze_owner(f, owner, ret_rights);
+    if (f->config->recipe.drop_privileges) { /* handed over like other files */
+        ret_rights->owner = f->config->recipe.uid;
+        ret_rights->group = f->config->recipe.gid;
+    }
+    return 0;
 }
 
 /* The entry that goes with a port's index: the last one serves all further ports. */
@@ -212,6 +220,15 @@ paired(const struct freeze *f, enum pf_setting_id id, unsigned index)
     unsigned count = pf_settings_item_count(f->settings, id);
 
     return pf_settings_item(f->settings, id, index < count ? index : count - 1);
+}
+
+/* The environment says that there is no IPv6; a version that was asked for stands. */
+static bool
+is_without_ipv6(void)
+{
+    const char *no = getenv("NO_IPV6");
+
+    return no && no[0] != '\0' && strcmp(no, "0") != 0;
 }
 
 static int
@@ -228,6 +245,8 @@ freeze_endpoint(const struct freeze *f, unsigned index, const struct socket_righ
                           paired(f, PF_SETTING_IPV, index), e, &error);
     if (r < 0)
         return refuse(f, PF_SETTING_PORT, index, -r, "%s", error.text);
+    if (e->ipv == PF_IPV_ANY && is_without_ipv6())
+        e->ipv = PF_IPV_4;
     e->backlog = (int)pf_settings_number(f->settings, PF_SETTING_LISTEN);
     e->has_mode = e->proto == PF_PROTO_UNIX && rights->has_mode;
     e->mode = e->has_mode ? rights->mode : 0;
@@ -372,10 +391,15 @@ adapt_ipv(const struct freeze *f)
 {
     const char *ipv = getenv("IPV");
 
-    if (!ipv || ipv[0] == '\0' || pf_settings_is_set(f->settings, PF_SETTING_IPV))
+    if (pf_settings_is_set(f->settings, PF_SETTING_IPV))
         return 0;
-    return pf_settings_adapt(f->settings, PF_SETTING_IPV, ipv, "from environment IPV",
-                             f->error);
+    if (ipv && ipv[0] != '\0')
+        return pf_settings_adapt(f->settings, PF_SETTING_IPV, ipv, "from environment IPV",
+                                 f->error);
+    if (is_without_ipv6())
+        return pf_settings_adapt(f->settings, PF_SETTING_IPV, "4",
+                                 "from environment NO_IPV6", f->error);
+    return 0;
 }
 
 int
@@ -385,39 +409,48 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     const struct freeze f = {settings, config, note, context, error};
     int r;
 
+    if (note)
+        pf_settings_tell_foreign(settings, note, context);
     r = pf_settings_restore(settings, error);
     if (r == 0)
         r = adapt_ipv(&f);
     if (r == 0)
         r = pf_check_settings(settings, config->recipe.handler, note, context, error);
     if (r == 0)
-        r = freeze_endpoints(&f);
-    if (r == 0)
         r = freeze_credentials(&f);
+    if (r == 0)
+        r = freeze_endpoints(&f);
+    config->daemon = make_daemon(settings);
+    if (r == 0)
+        r = pf_privileges_freeze(settings, config, note, context, error);
     if (r < 0)
         return r;
     config->policy = make_policy(settings);
-    config->daemon = make_daemon(settings);
     freeze_recipe(settings, &config->recipe);
     return 0;
 }
 
 /* ---- printing -------------------------------------------------------------------- */
 
-/* A value in the grammar of the file, where # begins a comment unless a \ is before it. */
+/* A value in the grammar of the file, where # begins a comment unless a \ is before it, and
+ * one pair of quotes around a value is taken off. */
 static void
 print_value(FILE *to, const char *value)
 {
+    const char *quote = *value == '"' || *value == '\'' ? "\"" : "";
+
     if (value[0] == '=' || value[0] == ':')
         (void)fprintf(to, "= ");
+    (void)fprintf(to, "%s", quote);
     for (; *value != '\0'; value++)
         (void)fprintf(to, *value == '#' ? "\\%c" : "%c", *value);
+    (void)fprintf(to, "%s", quote);
 }
 
 static void
 print_item(const struct pf_settings *s, enum pf_setting_id id, unsigned index, FILE *to)
 {
-    char buffer[WORD_BYTES];
+    char buffer[SUBJECT_BYTES];
     struct pf_text origin;
 
     pf_text_init(&origin, buffer, sizeof buffer);

@@ -21,6 +21,7 @@ struct pf_settings;
 enum {
     PF_CONFIG_ENDPOINTS_MAX = 64,
     PF_CONFIG_GROUPS_MAX = 64,
+    PF_CONFIG_FILES_MAX = 64,
 };
 
 /* What the starting process itself needs: the part that is neither pool, door nor worker.
@@ -32,6 +33,9 @@ struct pf_daemon {
     const char *pid_file; /* NULL: none; borrowed from the settings */
     const char *log_file; /* NULL: standard error; borrowed */
     int log_level;        /* 0 to 4 */
+    const char *chroot;   /* NULL: none; borrowed */
+    bool has_umask;       /* umask below was set; otherwise it stays the starter's */
+    mode_t umask;
 };
 
 struct pf_config {
@@ -42,6 +46,8 @@ struct pf_config {
     unsigned endpoint_count;
     struct pf_endpoint endpoints[PF_CONFIG_ENDPOINTS_MAX];
     gid_t groups[PF_CONFIG_GROUPS_MAX];
+    unsigned chown_file_count;
+    const char *chown_files[PF_CONFIG_FILES_MAX]; /* borrowed from the settings */
 };
 
 /* Told to the person when a default was adapted to a value that was set:

@@ -1,13 +1,14 @@
 /* Starting, in order; and the way out in the opposite order.
  *
  *   inherited sockets   before anything forks: LISTEN_PID names this process
+ *   check, umask        a drop that is not permitted ends the start here
  *   log file            with the starter's rights
  *   background          from here on, failures are told to the starter
  *   pid file            locked before anything is bound: a second start ends here
  *   after_init          the program's first word
  *   listeners           with the starter's rights
  *   post_bind_hook
- *   privileges          dropped for good; nothing below needs them
+ *   privileges          files handed over, chroot, drop; nothing below needs them
  *   pre_loop_hook
  *   the master          allocates what the loop needs
  *   ---------------------------------------------------------------- the line
@@ -20,8 +21,8 @@
 #include "log/log.h"
 #include "master/daemon.h"
 #include "master/master.h"
+#include "master/privileges.h"
 #include "net/inherit.h"
-#include "os/credential.h"
 #include "os/fd.h"
 #include "os/memory.h"
 #include "os/signal.h"
@@ -80,15 +81,6 @@ call_plain(struct startup *s, const char *name, int (*hook)(void *data))
 }
 
 static int
-check_root(struct startup *s)
-{
-    if (s->config->daemon.require_root && geteuid() != 0)
-        return pf_error_set(s->error, PREFORK_EXIT_SYSTEM, EPERM,
-                            "require_root: this server must be started by root");
-    return 0;
-}
-
-static int
 open_log(struct startup *s)
 {
     const char *path = s->config->daemon.log_file;
@@ -116,17 +108,6 @@ open_listeners(struct startup *s)
             return r;
     }
     return 0;
-}
-
-static int
-drop_privileges(struct startup *s)
-{
-    const struct pf_recipe *recipe = &s->config->recipe;
-
-    if (!recipe->drop_privileges)
-        return 0;
-    return pf_credential_drop(recipe->uid, recipe->gid, recipe->groups, recipe->group_count,
-                              s->error);
 }
 
 static void
@@ -195,7 +176,7 @@ prepare(struct startup *s)
     int r = pf_inherit_listen_fds(s->listeners, s->error);
 
     if (r >= 0)
-        r = check_root(s);
+        r = pf_privileges_check(s->config, s->error);
     if (r == 0)
         r = open_log(s);
     if (r == 0)
@@ -209,7 +190,7 @@ prepare(struct startup *s)
     if (r == 0)
         r = call(s, "post_bind_hook", app(s)->post_bind_hook);
     if (r == 0)
-        r = drop_privileges(s);
+        r = pf_privileges_give_up(s->config, s->daemonized.pid_fd, s->error);
     if (r == 0)
         r = call_plain(s, "pre_loop_hook", app(s)->pre_loop_hook);
     if (r == 0)

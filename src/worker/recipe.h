@@ -8,6 +8,7 @@
 #include <prefork/prefork.h>
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum pf_handler {
@@ -41,6 +42,7 @@ struct pf_recipe {
     gid_t gid;
     const gid_t *groups; /* supplementary groups, borrowed */
     unsigned group_count;
+    uint64_t keep_capabilities; /* os/capability.h; of the master only */
 };
 
 #endif

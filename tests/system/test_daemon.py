@@ -362,7 +362,7 @@ def test_sockets_and_files_are_made_before_the_drop(server, open_path):
     open_path.chmod(0o755)
     s = server.start("echo", **ONE, user="nobody", background=1, log_file=open_path / "log",
                      pid_file=open_path / "pid", port=f"{open_path}/s|unix", socket_mode="0600")
-    assert (open_path / "s").stat().st_uid == 0
+    assert (open_path / "s").stat().st_uid == pwd.getpwnam("nobody").pw_uid
     assert s.ask(b"hello\n") == b"hello\n"
     assert s.stop() == 0
     assert is_refused(open_path / "s")
