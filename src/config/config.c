@@ -391,15 +391,10 @@ adapt_ipv(const struct freeze *f)
 {
     const char *ipv = getenv("IPV");
 
-    if (pf_settings_is_set(f->settings, PF_SETTING_IPV))
+    if (!ipv || ipv[0] == '\0' || pf_settings_is_set(f->settings, PF_SETTING_IPV))
         return 0;
-    if (ipv && ipv[0] != '\0')
-        return pf_settings_adapt(f->settings, PF_SETTING_IPV, ipv, "from environment IPV",
-                                 f->error);
-    if (is_without_ipv6())
-        return pf_settings_adapt(f->settings, PF_SETTING_IPV, "4",
-                                 "from environment NO_IPV6", f->error);
-    return 0;
+    return pf_settings_adapt(f->settings, PF_SETTING_IPV, ipv, "from environment IPV",
+                             f->error);
 }
 
 int
