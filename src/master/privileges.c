@@ -1,8 +1,7 @@
 /* From whoever started the server to whoever runs it.
  *
  *   check       is the drop permitted at all? Before anything is made
- *   umask       so that it holds for pid file, log file and sockets
- *   ...         log, pid file, listeners, post_bind_hook
+ *   ...         umask, log, pid file, listeners, post_bind_hook
  *   hand over   log file, pid file, chown_files (unix sockets were at their birth)
  *   chroot      with the right to, and chdir("/")
  *   drop        groups, group, user, capabilities; read back
@@ -23,7 +22,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static struct pf_credential_target
@@ -55,13 +53,10 @@ pf_privileges_check(const struct pf_config *config, struct pf_error *error)
 
     if (r == 0 && config->recipe.drop_privileges)
         r = pf_credential_check(&target, error);
-    if (r == 0 && config->daemon.has_umask)
-        (void)umask(config->daemon.umask); /* it gives the old one and cannot fail */
     return r;
 }
 
-/* The log file may be given to many processes and not be ours alone: only one that this
- * server opened by its path counts. */
+/* log_file is handed over as it is open now, and only if it is a file at all. */
 static int
 hand_over(const struct pf_config *config, int pid_fd, struct pf_error *error)
 {

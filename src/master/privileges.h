@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "config/config.h"
 
-/* Whether this process may start the server as configured, before anything is made. Sets
- * the umask. 0 or a negative errno with the sentence. */
+/* Whether this process may start the server as configured, before anything is made. 0 or a
+ * negative errno with the sentence. */
 PF_MUST_USE int pf_privileges_check(const struct pf_config *config, struct pf_error *error);
 
 /* Hand files over, enter the root directory, drop what is to be dropped: for good. pid_fd

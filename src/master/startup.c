@@ -1,7 +1,8 @@
 /* Starting, in order; and the way out in the opposite order.
  *
  *   inherited sockets   before anything forks: LISTEN_PID names this process
- *   check, umask        a drop that is not permitted ends the start here
+ *   check               a drop that is not permitted ends the start here
+ *   umask               before anything is made
  *   log file            with the starter's rights
  *   background          from here on, failures are told to the starter
  *   pid file            locked before anything is bound: a second start ends here
@@ -32,6 +33,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -78,6 +80,13 @@ call_plain(struct startup *s, const char *name, int (*hook)(void *data))
     int r = hook ? hook(app(s)->data) : 0;
 
     return r == 0 ? 0 : refused(s, name, r);
+}
+
+static void
+set_umask(const struct startup *s)
+{
+    if (s->config->daemon.has_umask)
+        (void)umask(s->config->daemon.umask); /* it gives the old one and cannot fail */
 }
 
 static int
@@ -177,8 +186,10 @@ prepare(struct startup *s)
 
     if (r >= 0)
         r = pf_privileges_check(s->config, s->error);
-    if (r == 0)
+    if (r == 0) {
+        set_umask(s);
         r = open_log(s);
+    }
     if (r == 0)
         r = pf_daemon_start(&s->daemonized, &s->config->daemon, s->error);
     if (r == 0)

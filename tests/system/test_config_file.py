@@ -132,7 +132,7 @@ def test_W32_every_other_key_alone_is_told(server, tmp_path, key):
 
 @pytest.mark.parametrize("key, meant", [
     ("max_server", "max_servers"), ("min-server", "min_servers"), ("pidfile", "pid_file"),
-    ("logfile", "log_file"), ("backround", "background"), ("chrot", "chroot"),
+    ("logfile", "log_file"), ("backgrund", "background"), ("chrot", "chroot"),
     ("keep_capability", None), ("frobnicate", None),
 ])
 def test_W33_unknown_keys_are_told_with_what_may_be_meant(server, tmp_path, key, meant):

@@ -14,7 +14,7 @@ from signal import SIGKILL
 
 import pytest
 
-from support import EXAMPLES, PREFORK, flags, is_refused, proc_status
+from support import EXAMPLES, PREFORK, flags, is_refused, proc_fds, proc_status
 from test_daemon import CONFIG, NOBODY, ONE, SYSTEM, can_nobody_run, failed_start, ids_of
 
 pytestmark = pytest.mark.root
@@ -350,6 +350,9 @@ def test_W47_a_program_is_looked_for_inside(server, open_path, name):
     (open_path / "bin/answer").write_bytes(built.read_bytes())
     (open_path / "bin/answer").chmod(0o755)
     s = server.serve([name], **ONE, chroot=open_path, user="nobody", kill_timeout=1)
+    outside = [[link for link in proc_fds(pid).values() if link.startswith("/proc")]
+               for pid in everybody(s)]
+    assert outside == [["/proc"], []]  # the master's way to find what programs leave behind
     assert s.ask() == b"/\n"
     assert s.stop() == 0  # and the test's end finds nobody
 
