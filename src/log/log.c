@@ -155,6 +155,7 @@ void
 pf_log_follow(const struct pf_log_link *link)
 {
     pf_sink_disown(&the_log.sink);
+    the_log.lost = 0; /* the parent's, which says so itself */
     the_log.link = *link;
 }
 

@@ -220,14 +220,20 @@ def test_W35_no_syslog_daemon_at_start(server, rsyslog):
     s.wait_log("SIGUSR1: log opened again$")
 
 
-def test_without_nofatal_a_missing_daemon_is_an_error(server, tmp_path):
-    """Whoever wants no server without a log gets none."""
+@pytest.mark.parametrize("settings, says", [
+    ({"syslog_path": "/nowhere/log"}, "(unix, /nowhere/log): No such file or directory"),
+    ({"syslog_logsock": "stream", "syslog_path": "/dev/null"},
+     "(stream, /dev/null): Connection refused"),
+    ({"syslog_logsock": "tcp", "syslog_port": 1}, "(tcp, 127.0.0.1 port 1): Connection refused"),
+    ({"syslog_logsock": "udp", "syslog_host": "no.host.invalid"},
+     "(udp, no.host.invalid port 514): there is no address of this name")])
+def test_without_nofatal_a_missing_daemon_is_an_error(server, settings, says):
+    """Whoever wants no server without a log gets none, and is told why."""
     done = server.command(EXAMPLES / "echo", *flags(
-        port="127.0.0.1:0", log_file="syslog", syslog_path=tmp_path / "none", log_level=1,
-        syslog_logopt="pid"))
+        settings, port="127.0.0.1:0", log_file="syslog", log_level=1, syslog_logopt="pid"))
     assert done.returncode == 71
     (line,) = done.stderr.splitlines()
-    assert f"(unix, {tmp_path}/none): No such file or directory; start the daemon" in line
+    assert f"{says}; start the daemon, or add nofatal" in line
 
 
 def with_console(server, console):
