@@ -12,6 +12,7 @@ import shutil
 import socket
 import stat
 import tempfile
+import time
 from pathlib import Path
 from signal import SIGHUP, SIGUSR1
 
@@ -20,6 +21,7 @@ import pytest
 
 from rsyslog import Rsyslog
 from support import EXAMPLES, Log, flags, proc_fds, read_line, wait_until
+from test_syscalls import Trace
 
 ONE = {"min_servers": 1, "max_servers": 1, "min_spare_servers": 1, "max_spare_servers": 1}
 SYSLOG = {"log_file": "Sys::Syslog"}
@@ -183,6 +185,36 @@ def test_W35_a_syslog_daemon_that_hangs_delays_nobody(server, rsyslog, logsock):
             tell(busy, "after")
             return s.find_log(r"notice: \(\d+ lines lost\) ")
         s.wait_until(look, "a line that says how many were lost")
+
+
+def test_W35_a_daemon_that_is_gone_is_called_once_in_a_second(server, rsyslog, tmp_path):
+    """However many lines there are, they do not keep the master busy; and it does not
+    stop calling while somebody has something to say."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    s = start_with(server, rsyslog)
+    path = tmp_path / "trace"
+    with s.connect() as busy:
+        tell(busy, "before")
+        rsyslog.kill()
+        with Trace(s.pid, path) as trace:
+            begin = time.monotonic()
+
+            def called():
+                for _ in range(50):
+                    tell(busy, "lost")
+                return path.read_text().count("connect(") >= 4
+            s.wait_until(called, "four calls")
+            seconds = time.monotonic() - begin
+        assert trace.calls.count("connect") <= seconds + 2
+        assert trace.calls.count("epoll_wait") <= 10 * (seconds + 1)
+        rsyslog.start()
+        since = s.mark()
+
+        def back():
+            tell(busy, "after")
+            return s.find_log("after$", since)
+        s.wait_until(back, "a line in the new daemon")
 
 
 @pytest.mark.root
