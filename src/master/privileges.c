@@ -62,10 +62,13 @@ hand_over(const struct pf_config *config, int pid_fd, struct pf_error *error)
 {
     const uid_t uid = config->recipe.uid;
     const gid_t gid = config->recipe.gid;
+    int log_fd = -1;
+    const char *log = pf_log_file(&log_fd);
     int r = 0;
 
-    pf_log_give(uid);
-    if (pid_fd >= 0)
+    if (log)
+        r = pf_handover_open_file("log_file", log, log_fd, uid, gid, error);
+    if (r == 0 && pid_fd >= 0)
         r = pf_handover_open_file("pid_file", config->daemon.pid_file, pid_fd, uid, gid,
                                   error);
     for (unsigned i = 0; i < config->chown_file_count && r == 0; i++)

@@ -93,16 +93,16 @@ def test_W32_what_stands_around_a_value_is_no_part_of_it(server, tmp_path, line)
 
 
 @pytest.mark.parametrize("line, printed", [
-    ('log_file "/x/a b"', "/x/a b"), ("""log_file '"x"'""", '""x""'), ("log_file x'y'", "x'y'"),
-    ("""log_file "'x\"""", "\"'x\""), ("log_file /x\\#y", "/x\\#y"), ('log_file "/x\\#y"', "/x\\#y"),
-    ("log_file --x", "--x"), ("log_file --port 80", "--port 80"), ("log_file a = b", "a = b"),
-    ("log_file = =x", "= =x"), ("log_file = ::x", "= ::x"),
+    ('pid_file "/x/a b"', "/x/a b"), ("""pid_file '"x"'""", '""x""'), ("pid_file x'y'", "x'y'"),
+    ("""pid_file "'x\"""", "\"'x\""), ("pid_file /x\\#y", "/x\\#y"), ('pid_file "/x\\#y"', "/x\\#y"),
+    ("pid_file --x", "--x"), ("pid_file --port 80", "--port 80"), ("pid_file a = b", "a = b"),
+    ("pid_file = =x", "= =x"), ("pid_file = ::x", "= ::x"),
 ])
 def test_W32_what_is_inside_of_a_value_stays(server, tmp_path, line, printed):
     """A value that began with --word was taken for a flag. Here a value is what stands
     there, and what check prints is read as the same value again."""
-    assert in_file(server, tmp_path, line, "log_file")[0] == printed
-    assert in_file(server, tmp_path, f"log_file {printed}", "log_file")[0] == printed
+    assert in_file(server, tmp_path, line, "pid_file")[0] == printed
+    assert in_file(server, tmp_path, f"pid_file {printed}", "pid_file")[0] == printed
 
 
 @pytest.mark.parametrize("line", ['log_file "/x', "log_file '/x\"", 'log_file "', "log_file 'a # b'"])
