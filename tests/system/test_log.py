@@ -447,7 +447,7 @@ def test_rotation_without_privileges(server, open_path, changed):
     empty = open_path / "empty"
     empty.mkdir()
     s = privileged(server, open_path, min_servers=2, max_servers=2,
-                   env={"CHROOT": empty} if changed else {})
+                   **({"chroot": empty} if changed else {}))
     s.wait_workers(2)
     assert os.readlink(f"/proc/{s.pid}/root") == (str(empty) if changed else "/")
     assert path.owner() == "nobody"
