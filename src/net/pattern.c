@@ -34,6 +34,7 @@ enum {
 
 struct pf_pattern {
     pcre2_code *code;
+    bool is_machine_code;
     char *text;
 };
 
@@ -97,7 +98,7 @@ new_pattern(const char *text, struct pf_pattern **ret_pattern, struct pf_error *
         free_pattern(p);
         return r;
     }
-    (void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE); /* or else it is interpreted */
+    p->is_machine_code = pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE) == 0;
     *ret_pattern = p;
     return 0;
 }
@@ -130,14 +131,25 @@ pf_patterns_deinit(struct pf_patterns *set)
 
 /* ---- matching -------------------------------------------------------------------- */
 
+/* The short cut for machine code leaves out checks of the arguments, which would take as
+ * long as the match itself. */
+static int
+match_one(const struct pf_pattern *p, const char *text, size_t length)
+{
+    PCRE2_SPTR subject = (PCRE2_SPTR)text;
+
+    if (p->is_machine_code)
+        return pcre2_jit_match(p->code, subject, length, 0, 0, match_data, match_context);
+    return pcre2_match(p->code, subject, length, 0, 0, match_data, match_context);
+}
+
 enum pf_match
 pf_patterns_match(const struct pf_patterns *set, const char *text, const char **ret_pattern)
 {
     size_t length = strlen(text);
 
     for (size_t i = 0; i < set->count; i++) {
-        int r = pcre2_match(set->table[i]->code, (PCRE2_SPTR)text, length, 0, 0, match_data,
-                            match_context);
+        int r = match_one(set->table[i], text, length);
         if (r == PCRE2_ERROR_NOMATCH)
             continue;
         *ret_pattern = set->table[i]->text;

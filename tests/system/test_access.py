@@ -306,6 +306,18 @@ def test_others_are_served_while_one_worker_waits_for_a_name(server, names):
         s.stop()
 
 
+def test_rules_as_the_manual_of_the_reference_has_them(server, tmp_path):
+    """Keys and values of its sample file work as they stand."""
+    conf = tmp_path / "x.conf"
+    conf.write_text("allow       .+\\.(net|com)\nallow       domain\\.com\ndeny        a.+\n"
+                    "cidr_allow  127.0.0.0/8\ncidr_allow  192.0.2.0/24\n"
+                    "cidr_deny   192.0.2.4/30\n")
+    s = start(server, conf_file=conf)
+    assert visit(s, "127.0.0.4") == ("-", "127.0.0.4")
+    assert s.find_log("access: deny has 1 patterns and 1 blocks, allow has 2 and 2; whoever no "
+                      "rule names is denied")
+
+
 # ---- the weaknesses of the reference ------------------------------------------------------
 
 
