@@ -182,12 +182,13 @@ def test_rules_decide_by_name(server, domain):
 
 
 def test_names_are_for_those_who_ask(server, domain):
-    """Without lookups the program is told no name, and nobody is asked for one."""
+    """Without lookups the program is told no name, and nobody is asked for one. With them
+    rules and program share one."""
     s = start(server, names=domain, cidr_allow="127.0.0.0/8")
     assert visit(s, "127.0.0.4") == ("-", "127.0.0.4")
     assert not domain.queries()
     s.stop()
-    s = start(server, names=domain, reverse_lookups=1)
+    s = start(server, names=domain, reverse_lookups=1, allow=r".*\.test")
     assert visit(s, "127.0.0.4") == ("good.test", "127.0.0.4")
     assert len(domain.queries("4.0.0.127.in-addr.arpa")) == 1
 
