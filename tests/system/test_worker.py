@@ -534,13 +534,14 @@ def signal_set(text):
 
 
 def test_a_worker_has_nothing_of_the_masters_signals(server):
-    """None blocked, SIGPIPE ignored, handlers for the three that end it."""
+    """None blocked, three ignored, handlers for the three that end it and for SIGHUP."""
     s = server.start(server.program("probe"), **ONE)
     (worker,) = wait_rest(s, 1)
     master, status = proc_status(s.pid), proc_status(worker)
     assert signal_set(status["SigBlk"]) == set()
-    assert signal_set(status["SigIgn"]) == {signal.SIGPIPE}
-    assert signal_set(status["SigCgt"]) - signal_set(master["SigCgt"]) == {SIGTERM, SIGINT, SIGQUIT}
+    assert signal_set(status["SigIgn"]) == {signal.SIGPIPE, signal.SIGTTIN, signal.SIGTTOU}
+    assert signal_set(status["SigCgt"]) - signal_set(master["SigCgt"]) == \
+        {SIGTERM, SIGINT, SIGQUIT, signal.SIGHUP}
 
 
 def test_a_worker_inherits_the_mask_the_server_was_started_with(server):
@@ -553,7 +554,8 @@ def test_a_worker_inherits_the_mask_the_server_was_started_with(server):
     (worker,) = wait_rest(s, 1)
     status = proc_status(worker)
     assert signal_set(status["SigBlk"]) == {signal.SIGUSR2, signal.SIGHUP}
-    assert signal_set(status["SigIgn"]) == {signal.SIGPIPE, signal.SIGUSR1}
+    assert signal_set(status["SigIgn"]) == \
+        {signal.SIGPIPE, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR1}
 
 
 def test_a_worker_has_the_limit_on_descriptors_the_server_was_started_with(server):
