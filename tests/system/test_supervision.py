@@ -563,7 +563,7 @@ def test_terminal_signals_stop_no_worker(server, signum):
 
 def test_a_program_of_a_connection_ignores_nothing(server):
     """What its worker ignores has its default there."""
-    script = server.script("grep -E 'SigIgn|SigBlk' /proc/$$/status")
+    script = server.script("exec grep -E 'SigIgn|SigBlk' /proc/self/status")
     s = server.serve(script, **ONE, sig_passthrough="USR1")
     (worker,) = s.wait_workers(1, "idle")
     assert {SIGTTIN, SIGTTOU, SIGUSR1} <= signals_in(proc_status(worker)["SigIgn"])
