@@ -17,7 +17,7 @@ from support import address_of, connect, read_all, read_line
 
 HERE = Path(__file__).resolve().parent
 _CLONE_NEWNET = 0x40000000
-_SIOCSIFFLAGS = 0x8914
+_SIOCSIFFLAGS, _SIOCSIFADDR = 0x8914, 0x8916
 _UP = 0x1 | 0x8 | 0x40  # IFF_UP, IFF_LOOPBACK, IFF_RUNNING
 
 
@@ -93,15 +93,25 @@ def _check(result):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def own_network(ipv6=True):
-    """For preexec_fn: the process gets a network with nothing but its own loopback."""
+def own_network(ipv6=True, address=None):
+    """For preexec_fn: the process gets a network with nothing but its own loopback, which may
+    have one IPv6 address more."""
     def enter():
         _check(_libc().unshare(_CLONE_NEWNET))
         if not ipv6:
             Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
         with socket.socket() as s:
             fcntl.ioctl(s, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP))
+        if address:
+            _add_address(address)
     return enter
+
+
+def _add_address(address):
+    number = socket.if_nametoindex("lo")
+    packed = struct.pack("=16sIi", socket.inet_pton(socket.AF_INET6, address), 64, number)
+    with socket.socket(socket.AF_INET6) as s:
+        fcntl.ioctl(s, _SIOCSIFADDR, packed)
 
 
 def inside(pid, function):
