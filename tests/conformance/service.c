@@ -1,10 +1,13 @@
 /* service: what the tests of Net::Server serve, in C. It greets; then one line is one wish:
  *
  *     quit        the end of this connection
+ *     exit        the end of the server
  *     get NAME    one fact of the connection or its worker: proto, peeraddr, peerport,
  *                 sockaddr, sockport, peer, local, requests, pid
  *     tell WORDS  writes a line "told WORDS" into the log
  *     ANYTHING    You said "ANYTHING"
+ *
+ * A datagram is one wish, and what it gets is one datagram.
  *
  * With SERVICE_LOUD in the environment hooks say their names in the log, and clients are
  * let in that begin with a line of their own, whatever it is but "no". SERVICE_DEFAULTS
@@ -76,12 +79,22 @@ answer_fact(struct prefork_conn *c, const char *name)
         (void)prefork_printf(c, "no such fact: %s\r\n", name);
 }
 
+static void
+stop(void)
+{
+    prefork_stop("a client asked for it");
+}
+
 /* False: the conversation is over. */
 static bool
 answer(struct prefork_conn *c, const char *line)
 {
     if (strcmp(line, "quit") == 0)
         return false;
+    if (strcmp(line, "exit") == 0) {
+        stop();
+        return false;
+    }
     if (strncmp(line, "get ", 4) == 0)
         answer_fact(c, line + 4);
     else if (strncmp(line, "tell ", 5) == 0)
@@ -91,6 +104,20 @@ answer(struct prefork_conn *c, const char *line)
     return true;
 }
 
+/* The size in the answer tells what was cut off. */
+static void
+answer_datagram(struct prefork_conn *c)
+{
+    char text[65536];
+    ssize_t n = prefork_read(c, text, sizeof text - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+    if (strncmp(text, "size", 4) == 0)
+        (void)prefork_printf(c, "%zd", n);
+    else
+        (void)answer(c, text);
+}
+
 static void
 converse(struct prefork_conn *c, void *data)
 {
@@ -98,12 +125,18 @@ converse(struct prefork_conn *c, void *data)
 
     (void)data;
     say("process_request");
+    if (strcmp(prefork_proto(c), "udp") == 0 ||
+        strcmp(prefork_proto(c), "unixdgram") == 0) {
+        answer_datagram(c);
+        return;
+    }
     (void)prefork_printf(c, "Welcome to \"service\" (%d)\r\n", (int)getpid());
     while (prefork_gets(c, line, sizeof line) > 0) {
         line[strcspn(line, "\r\n")] = '\0';
         if (!answer(c, line))
             return;
     }
+    say("the client said all");
 }
 
 static bool
@@ -125,6 +158,13 @@ send_away(struct prefork_conn *c, void *data)
     (void)prefork_printf(c, "denied\r\n");
 }
 
+static void
+end(const char *reason, void *data)
+{
+    (void)data;
+    prefork_log(PREFORK_LOG_NOTICE, "before_shutdown %s", reason);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -134,6 +174,7 @@ main(int argc, char **argv)
         .allow_deny_hook = is_welcome,
         .process_request = converse,
         .request_denied_hook = send_away,
+        .before_shutdown = end,
     };
     struct prefork *p;
     int status;

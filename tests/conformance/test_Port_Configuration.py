@@ -171,15 +171,33 @@ def test_listen(server, tmp_path):
     s = server.start(service(server), port=f"{tmp_path}/sock|unix", listen=3, sizing="static",
                      max_servers=1)
     with Talk(s):
-        waiting = []
-        with pytest.raises(BlockingIOError):
-            for _ in range(9):
-                waiting.append(socket.socket(socket.AF_UNIX))
-                waiting[-1].setblocking(False)
-                waiting[-1].connect(str(tmp_path / "sock"))
-        assert len(waiting) == 3 + 2  # the kernel allows one more, and the last was refused
-        for client in waiting:
-            client.close()
+        assert queue_of(tmp_path / "sock") == 3
+
+
+@pytest.mark.shows("port:hash", "key:listen", "key:host", "key:ipv", "key:proto")
+def test_attributes_of_one_port(server, tmp_path):
+    """Words behind the port are settings for this port alone."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    s = server.start(service(server), sizing="static", max_servers=1, listen=2,
+                     port=[f"{one}|unix listen=5", f"{two}", "0 host=127.0.0.9 ipv=4 proto=tcp"])
+    assert s.listeners[2].startswith("127.0.0.9:")
+    with Talk(s):
+        assert (queue_of(one), queue_of(two)) == (5, 2)
+
+
+def queue_of(path):
+    """How many connections the kernel queues there while nobody accepts."""
+    waiting = []
+    try:
+        while len(waiting) < 99:
+            waiting.append(socket.socket(socket.AF_UNIX))
+            waiting[-1].setblocking(False)
+            waiting[-1].connect(str(path))
+    except BlockingIOError:
+        pass
+    for client in waiting:
+        client.close()
+    return len(waiting) - 2  # the kernel allows one more, and the last was refused
 
 
 # ---- what surprised there ------------------------------------------------------------------
