@@ -52,8 +52,6 @@ def failed_start(server, program, **settings):
 # ---- the starter ---------------------------------------------------------------------------
 
 
-@pytest.mark.shows("key:background", "daemon:daemonize", "order:post_configure",
-                   "hook:post_configure")
 def test_the_starter_returns_when_the_server_answers(server):
     """At once after status 0 a client is served: no sleep belongs into a start script."""
     s = daemon(server)
@@ -63,7 +61,6 @@ def test_the_starter_returns_when_the_server_answers(server):
     assert s.stop() == 0
 
 
-@pytest.mark.shows("key:background", "hook:child_init_hook")
 def test_the_starter_waits_for_the_first_worker(server, tmp_path):
     """While child_init_hook runs, the starter is there; when it is done, it returns."""
     fifo = tmp_path / "fifo"
@@ -79,7 +76,6 @@ def test_the_starter_waits_for_the_first_worker(server, tmp_path):
     assert s.stop() == 0
 
 
-@pytest.mark.shows("key:background", "order:post_configure")
 def test_a_port_in_use_is_told_by_the_starter(server, tmp_path):
     """The sentence on its standard error and in the log; nothing left behind."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -155,7 +151,8 @@ def test_a_daemon_leads_its_own_group(server, how):
     assert os.getsid(s.pid) == (s.pid if how == "setsid" else os.getsid(0))
 
 
-@pytest.mark.shows("key:background", "key:setsid", "key:log_file", "daemon:daemonize")
+@pytest.mark.shows("key:background", "key:setsid", "key:log_file", "daemon:daemonize",
+                   "hook:post_configure", "order:post_configure")
 @pytest.mark.parametrize("how", ["background", "setsid"])
 def test_standard_descriptors_of_a_daemon(server, how):
     """The null device and the log: a terminal may close, a pipe's reader may wait for its end."""
@@ -274,7 +271,6 @@ def test_the_pid_in_the_file_is_the_daemons(server, tmp_path):
     assert (tmp_path / "pid").read_text() == f"{s.pid}\n"
 
 
-@pytest.mark.shows("key:pid_file", "daemon:check_pid_file")
 def test_a_second_start_is_refused(server, tmp_path):
     """With the pid of the first, before anything is bound; the first is not disturbed."""
     s = daemon(server)
@@ -300,7 +296,6 @@ def test_a_stale_pid_file_is_no_obstacle(server, tmp_path, text):
     assert path.read_text() == f"{s.pid}\n"
 
 
-@pytest.mark.shows("daemon:check_pid_file")
 def test_the_pid_file_of_a_killed_server_is_no_obstacle(server, tmp_path):
     """Its workers do not hold the lock, though they may still be serving."""
     path = tmp_path / "pid"

@@ -261,7 +261,6 @@ def test_owner_of_a_unix_socket(server, tmp_path, owner, ids):
     assert stat.S_IMODE(status.st_mode) == 0o640
 
 
-@pytest.mark.shows("proto:unix")
 def test_a_stale_unix_socket_is_replaced(server, tmp_path):
     """What a killed server left behind is no obstacle."""
     path = tmp_path / "s"
