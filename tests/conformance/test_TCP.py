@@ -56,10 +56,10 @@ def test_13_tcp_ipv_any(server):
 
 
 @pytest.mark.shows("env:IPV", "env:NO_IPV6", "port:expand-any")
-@pytest.mark.parametrize("how", ["kernel", "environment"])
+@pytest.mark.parametrize("how", ["kernel", "IPV=4", "NO_IPV6=1"])
 def test_14_tcp_no_v6(server, how):
     """Without IPv6, in the kernel or by decree, every version is IPv4, and no failure."""
-    environment = {"IPV": "4"} if how == "environment" else {}
+    environment = dict([how.split("=")]) if "=" in how else {}
     s = start(server, ipv6=how != "kernel", host="*", env=environment)
     assert len(s.listeners) == 1
     assert peer(s, V4) == "127.0.0.1"
