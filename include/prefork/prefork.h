@@ -50,7 +50,7 @@ extern "C" {
 #define PREFORK_ABI 0
 
 struct prefork;        /* a server: its settings, and while it runs its pool */
-struct prefork_worker; /* this worker */
+struct prefork_worker; /* this worker, or this dequeue process */
 struct prefork_conn;   /* one accepted connection */
 
 /* How a server ends: what prefork_main() and prefork_run() return, and the exit status of
@@ -73,9 +73,16 @@ enum prefork_log_level {
     PREFORK_LOG_DEBUG = 4,
 };
 
+/* What a process was forked for. */
+enum prefork_kind {
+    PREFORK_KIND_WORKER = 0,  /* one of the pool */
+    PREFORK_KIND_DEQUEUE = 1, /* runs the function dequeue once; no part of the pool */
+};
+
 /* The end of a worker, as the master saw it. */
 struct prefork_child {
     pid_t pid;
+    enum prefork_kind kind;
     unsigned slot;          /* 0 and up; free again when the hook returns */
     int wait_status;        /* as in waitpid(2) */
     unsigned long requests; /* connections it said it accepted */
@@ -112,14 +119,39 @@ struct prefork_app {
     /* n workers are about to be started. */
     void (*run_n_children_hook)(unsigned n, void *data);
     /* Before each fork. */
-    void (*pre_fork_hook)(void *data);
-    /* After each fork: worker pid lives. */
-    void (*register_child)(pid_t pid, void *data);
+    void (*pre_fork_hook)(enum prefork_kind kind, void *data);
+    /* After each fork: pid lives. */
+    void (*register_child)(pid_t pid, enum prefork_kind kind, void *data);
     /* Each time the master was awake, before it sleeps again. */
     void (*idle_loop_hook)(void *data);
     /* A worker ended and was reaped; called once for each, whatever ended it. child is
      * borrowed for the call. */
     void (*cleanup_dead_child_hook)(const struct prefork_child *child, void *data);
+    /* Right after it: the master forgets pid, whose number may be used again. */
+    void (*delete_child_hook)(pid_t pid, void *data);
+    /* A child of the master's that the library did not start ended and was reaped.
+     * Setting this hook hands the reaping of such children over to the library, which
+     * otherwise leaves them alone: do not wait for them then, but within one hook. Where
+     * programs are served, processes that they left behind are told too. */
+    void (*other_child_died_hook)(pid_t pid, int wait_status, void *data);
+    /* SIGHUP: all workers are to be replaced. Both run, in this order, before the first
+     * old worker is asked to leave and the first new one is born: close what the old ones
+     * shared, and open it again for the new ones, which inherit it. Not while the server
+     * stops. */
+    void (*restart_close_hook)(void *data);
+    void (*restart_open_hook)(void *data);
+
+    /* Process pid said this line by prefork_tell_parent(). line is borrowed for the call.
+     * True: enough for now; what else was said, by whomever, waits until the master was
+     * awake once more. At most 16 lines of a process, 64 in all, are read before the
+     * master looks at everything else again. */
+    bool (*parent_read_hook)(pid_t pid, const char *line, void *data);
+    /* With child_communication: something new came from worker pid on fd, the master's end
+     * of its stream, non-blocking and not consumed. What the hook leaves unread it is
+     * called for again in the next turn if it read some, and when more comes if it read
+     * none. Not called at the end of the stream: fd is closed then, and when the worker
+     * has ended. */
+    void (*child_is_talking_hook)(pid_t pid, int fd, void *data);
 
     /* --- a worker's life, in the worker --- */
 
@@ -134,6 +166,8 @@ struct prefork_app {
 
     /* --- one connection, in the worker --- */
 
+    /* Before each wait for a connection, also after a wait that came to nothing. */
+    void (*pre_accept_hook)(struct prefork_worker *w, void *data);
     /* Several listeners: this one has a connection. True: leave it to somebody else. */
     bool (*can_read_hook)(struct prefork_worker *w, int listener_fd, void *data);
     /* Accepted; c knows its addresses. */
@@ -155,14 +189,39 @@ struct prefork_app {
      * after prefork_stopping() becomes true. The pool needs no port then. */
     void (*main_loop)(struct prefork_worker *w, void *data);
 
+    /* --- work that can wait, in a process of its own --- */
+
+    /* With check_for_dequeue set: runs once in each dequeue process, between
+     * child_init_hook and child_finish_hook; when it returns the process ends. At most one
+     * is started per check_for_dequeue, and max_dequeue run at once. Such a process is
+     * none of the pool: no limit of the pool counts it, and no time limit ends it. Should
+     * end soon after prefork_stopping() becomes true. Not with a
+     * program that accepts by itself. */
+    void (*dequeue)(struct prefork_worker *w, void *data);
+
     /* --- end, in the master --- */
 
-    /* A stop was asked for; nothing is closed yet. reason: "TERM", "QUIT", "INT". */
+    /* A stop was asked for; nothing is closed yet. reason: "TERM", "QUIT", "INT", or what
+     * was given to prefork_stop(). */
     void (*before_shutdown)(const char *reason, void *data);
     /* Listeners are about to close. */
     void (*pre_server_close_hook)(void *data);
     /* All workers are gone. */
     void (*post_child_cleanup_hook)(void *data);
+
+    /* --- messages, from the first that the server has to say on --- */
+
+    /* Instead of writing a line, in the process that logs, master or worker: text
+     * (borrowed for the call) is the message alone, with control characters as \xNN, of a
+     * level that log_level lets pass. It must not block in the master, and must not log:
+     * what it logs is dropped. In a worker's signal handlers (child_finish_hook) it may do
+     * what signal-safety(7) allows. log_file is opened all the same, and is where standard
+     * error of a daemon goes. */
+    void (*write_to_log_hook)(enum prefork_log_level level, const char *text, void *data);
+    /* In the process that called prefork_run(), or the daemon that became of it: the server
+     * cannot start, or ends by an error. Called once, before text (borrowed for the call)
+     * is logged or printed and prefork_run() returns. It may log. */
+    void (*fatal_hook)(const char *text, void *data);
 };
 
 /* ---- the whole daemon in one call ---------------------------------------------------- */
@@ -282,21 +341,37 @@ const char *prefork_local_text(struct prefork_conn *c);
 const char *prefork_peer_address(struct prefork_conn *c);
 const char *prefork_local_address(struct prefork_conn *c);
 
+/* The client's name, if the settings reverse_lookups or double_reverse_lookups are on and
+ * the name leads back to the client's address; "" otherwise. Looked up once, when it is
+ * first needed, which may block for about lookup_timeout. Borrowed as above. */
+const char *prefork_peer_name(struct prefork_conn *c);
+
 /* Port in host byte order, 0 for unix sockets. */
 unsigned prefork_peer_port(struct prefork_conn *c);
 unsigned prefork_local_port(struct prefork_conn *c);
 
-/* "tcp" or "unix". */
+/* "tcp", "ssl", "udp", "unix" or "unixdgram"; static. */
 const char *prefork_proto(const struct prefork_conn *c);
 
 /* The worker that serves c. */
 struct prefork_worker *prefork_conn_worker(struct prefork_conn *c);
+
+/* ---- in the master, from its hooks ----------------------------------------------------
+ */
+
+/* With child_communication: the master's end of the stream between it and worker pid, from
+ * register_child until it has ended. Non-blocking and close-on-exec; not consumed.
+ * -1: no such worker, or its stream has ended. In a worker: always -1. */
+int prefork_child_fd(pid_t pid);
 
 /* ---- a worker, in the worker ----------------------------------------------------------
  */
 
 /* Connections this worker accepted so far, the current one included. */
 unsigned long prefork_requests(const struct prefork_worker *w);
+
+/* What this process is: the hooks that run in both kinds can tell them apart by it. */
+enum prefork_kind prefork_kind(const struct prefork_worker *w);
 
 /* True as soon as the master asked this worker to leave, or is gone. One system call. */
 bool prefork_stopping(struct prefork_worker *w);
@@ -311,6 +386,20 @@ int prefork_wait(struct prefork_worker *w, int fd, double seconds);
 void prefork_busy(struct prefork_worker *w);
 void prefork_idle(struct prefork_worker *w);
 
+/* Leave after the present connection, as if asked. In a main_loop or dequeue
+ * prefork_stopping() is true from here on. Safe in a signal handler. */
+void prefork_done(struct prefork_worker *w);
+
+/* One line, without a newline and of at most 1000 bytes, to parent_read_hook in the master.
+ * 0, -EINVAL (it has a newline), -EMSGSIZE (too long), -EAGAIN (the master has not read
+ * what was said before; never waited for), -EPIPE (it is gone). What a process said before
+ * its end is read. Without the hook it is dropped. Safe in a signal handler. */
+int prefork_tell_parent(struct prefork_worker *w, const char *line);
+
+/* With child_communication: this worker's end of the stream between it and the master.
+ * Blocking and close-on-exec; not consumed. -1: there is none, as in a dequeue process. */
+int prefork_parent_fd(const struct prefork_worker *w);
+
 /* What ps(1) shows after the name, instead of "worker idle" and so on; NULL gives it back
  * to the library. */
 void prefork_set_label(struct prefork_worker *w, const char *format, ...)
@@ -319,8 +408,16 @@ void prefork_set_label(struct prefork_worker *w, const char *format, ...)
 /* ---- anywhere -------------------------------------------------------------------------
  */
 
+/* Ask the server to stop, as SIGTERM does. reason (NULL: none) is logged and given to
+ * before_shutdown; copied, and cut after 255 bytes in the master and 1000 in a worker. In
+ * the master: from after_init on. In a worker or dequeue process: the master is asked to,
+ * and this process goes on until it is asked to leave; with no_close_by_child it is the
+ * only one that leaves, as by prefork_done(). While the server stops already: nothing.
+ * Returns at once. Safe in a signal handler. */
+void prefork_stop(const char *reason);
+
 /* One line in the server's log. Never blocks, never fails: what cannot be written at once
- * is dropped and counted. */
+ * is dropped and counted. Not from write_to_log_hook. */
 void prefork_log(enum prefork_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -1,13 +1,13 @@
 /* The public calls about a connection and its worker: names onto net/ and worker/. */
 #include "log/log.h"
 #include "net/connection.h"
+#include "os/clock.h"
 #include "os/title.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -77,6 +77,12 @@ prefork_local_address(struct prefork_conn *c)
     return pf_connection_local_host(c);
 }
 
+const char *
+prefork_peer_name(struct prefork_conn *c)
+{
+    return pf_worker_peer_name(c);
+}
+
 unsigned
 prefork_peer_port(struct prefork_conn *c)
 {
@@ -92,7 +98,7 @@ prefork_local_port(struct prefork_conn *c)
 const char *
 prefork_proto(const struct prefork_conn *c)
 {
-    return pf_connection_is_unix(c) ? "unix" : "tcp";
+    return pf_connection_proto(c);
 }
 
 struct prefork_worker *
@@ -107,20 +113,41 @@ prefork_requests(const struct prefork_worker *w)
     return w->requests;
 }
 
+enum prefork_kind
+prefork_kind(const struct prefork_worker *w)
+{
+    return w->heritage.dequeue ? PREFORK_KIND_DEQUEUE : PREFORK_KIND_WORKER;
+}
+
 bool
 prefork_stopping(struct prefork_worker *w)
 {
     return pf_worker_is_asked(w);
 }
 
-static int
-milliseconds(double seconds)
+/* So long from now, or forever. */
+static pf_time
+moment_after(double seconds)
 {
-    if (seconds < 0)
-        return -1;
-    return seconds > 2e6 ? 2000000000 : (int)ceil(seconds * 1000);
+    if (seconds < 0 || seconds > 1e12)
+        return PF_NEVER;
+    return pf_clock_now() + (pf_time)(seconds * PF_SECOND);
 }
 
+/* Until then, rounded up, as poll(2) counts; a long time comes in pieces. */
+static int
+milliseconds_until(pf_time moment)
+{
+    pf_time left = moment == PF_NEVER ? PF_NEVER : moment - pf_clock_now();
+
+    if (left == PF_NEVER)
+        return -1;
+    if (left > 1000000 * PF_SECOND)
+        return 1000000000;
+    return left <= 0 ? 0 : (int)((left + PF_MILLISECOND - 1) / PF_MILLISECOND);
+}
+
+/* Not everything that comes on the channel is a request to leave. */
 int
 prefork_wait(struct prefork_worker *w, int fd, double seconds)
 {
@@ -128,18 +155,21 @@ prefork_wait(struct prefork_worker *w, int fd, double seconds)
         {.fd = w->heritage.channel, .events = POLLIN},
         {.fd = fd, .events = POLLIN},
     };
+    pf_time end = moment_after(seconds);
+    int timeout;
     int n;
 
     do {
         if (pf_worker_is_asked(w))
             return -ECANCELED;
-        n = poll(fds, 2, milliseconds(seconds));
-    } while (n < 0 && errno == EINTR);
+        timeout = milliseconds_until(end);
+        n = poll(fds, 2, timeout);
+    } while (n < 0 ? errno == EINTR : n > 0 ? fds[1].revents == 0 : timeout == 1000000000);
     if (n < 0)
         return -errno;
     if (fds[0].revents != 0 && pf_worker_is_asked(w))
         return -ECANCELED;
-    return fds[1].revents != 0;
+    return n > 0;
 }
 
 void
@@ -157,19 +187,18 @@ prefork_idle(struct prefork_worker *w)
 void
 prefork_set_label(struct prefork_worker *w, const char *format, ...)
 {
-    const char *name = w->heritage.recipe->name;
     char label[256];
     va_list args;
 
     w->labelled = format != NULL;
     if (!format) {
-        pf_title_set_worker(name);
+        pf_worker_title(w);
         return;
     }
     va_start(args, format);
     (void)vsnprintf(label, sizeof label, format, args);
     va_end(args);
-    pf_title_set(name, label);
+    pf_title_set(w->heritage.recipe->name, label);
 }
 
 void

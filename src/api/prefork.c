@@ -10,6 +10,7 @@
 #include "config/options.h"
 #include "log/log.h"
 #include "master/startup.h"
+#include "os/fd.h"
 #include "os/process.h"
 
 #include <errno.h>
@@ -38,6 +39,8 @@ prefork_free(struct prefork *p)
 {
     if (!p)
         return;
+    pf_config_deinit(&p->config);
+    pf_log_close();
     pf_settings_free(p->settings);
     free(p->program);
     free(p->name);
@@ -208,6 +211,14 @@ note(void *context, const char *text)
     pf_log(PREFORK_LOG_NOTICE, "%s", text);
 }
 
+/* The log speaks for this server from now on. */
+static void
+speak(const struct prefork *p)
+{
+    pf_log_open(p->name, (int)pf_settings_number(p->settings, PF_SETTING_LOG_LEVEL),
+                p->app.write_to_log_hook, p->app.data);
+}
+
 static int
 freeze(struct prefork *p)
 {
@@ -216,8 +227,10 @@ freeze(struct prefork *p)
 
     if (p->frozen)
         return 0;
+    pf_config_deinit(&p->config);
     p->config = (struct pf_config){0};
-    pf_log_open(p->name, (int)pf_settings_number(p->settings, PF_SETTING_LOG_LEVEL));
+    pf_fd_spare_client();
+    speak(p);
     r = choose_handler(p);
     if (r < 0)
         return r;
@@ -271,10 +284,16 @@ check_to_run(struct prefork *p)
 int
 prefork_run(struct prefork *p)
 {
+    int r;
+
     if (p->running)
         return PREFORK_EXIT_USAGE;
-    if (check_to_run(p) < 0)
+    r = check_to_run(p);
+    speak(p); /* another server may have spoken since this one was checked */
+    if (r < 0) {
+        pf_startup_fail(&p->app, p->error.text);
         return p->error.exit_code;
+    }
     p->running = true;
     (void)pf_startup_run(p, &p->config, &p->listeners, &p->error);
     p->running = false;
@@ -296,5 +315,10 @@ prefork_exit_code(const struct prefork *p)
 const char *
 prefork_listener_text(const struct prefork *p, unsigned index)
 {
-    return index < p->listeners.count ? p->listeners.table[index].address : NULL;
+    for (unsigned i = 0; i < p->listeners.count; i++) {
+        const struct pf_listener *l = &p->listeners.table[i];
+        if (l->shard == 0 && index-- == 0)
+            return l->address;
+    }
+    return NULL;
 }

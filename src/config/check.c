@@ -5,8 +5,10 @@
  * each other. The steps have an order, from the value that everything depends on to the
  * one that nothing depends on, and each step looks only at values that are settled:
  *
- *     sizing -> max_servers -> min_servers -> max_spare_servers -> min_spare_servers
+ *     type -> sizing -> max_servers -> min_servers -> max_spare_servers
+ *                                                       -> min_spare_servers
  *
+ *  - type:        gives defaults of its own; what it does not use was not set;
  *  - sizing:      a program that accepts by itself has a pool of fixed size;
  *  - refuse:      pairs that were both set and contradict each other;
  *  - max_servers: up to the largest that was set among the others, or, in a pool of
@@ -25,6 +27,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     NUMBER_BYTES = 24,
@@ -33,6 +36,7 @@ enum {
 
 struct check {
     struct pf_settings *settings;
+    enum pf_server_type type;
     enum pf_handler handler;
     pf_config_note *note;
     void *context;
@@ -41,10 +45,18 @@ struct check {
 
 /* ---- small words ----------------------------------------------------------------- */
 
+/* Somebody set it, and it means something. */
 static bool
 is_set(const struct check *c, enum pf_setting_id id)
 {
-    return pf_settings_is_set(c->settings, id);
+    return pf_settings_is_set(c->settings, id) && pf_type_uses(c->type, id);
+}
+
+/* Nobody set it, and it means something: it may be adapted. */
+static bool
+is_free(const struct check *c, enum pf_setting_id id)
+{
+    return !pf_settings_is_set(c->settings, id) && pf_type_uses(c->type, id);
 }
 
 static unsigned
@@ -195,6 +207,66 @@ refuse_by_sizing(const struct check *c)
 
 /* ---- the steps ------------------------------------------------------------------- */
 
+static void
+note_unused(const struct check *c, enum pf_setting_id id)
+{
+    char buffer[SENTENCE_BYTES];
+    struct pf_text t;
+
+    if (!pf_settings_is_set(c->settings, id) || pf_type_uses(c->type, id) || !c->note)
+        return;
+    pf_text_init(&t, buffer, sizeof buffer);
+    add_setting(&t, c, id);
+    pf_text_add(&t, " is not used with server_type %s", pf_type_name(c->type));
+    c->note(c->context, buffer);
+}
+
+/* A type gives a setting that nobody set another default. */
+static int
+adapt_to_type(const struct check *c, enum pf_setting_id id, const char *value)
+{
+    char why[SENTENCE_BYTES];
+
+    if (!value || pf_settings_is_set(c->settings, id))
+        return 0;
+    (void)snprintf(why, sizeof why, "as server_type %s has it", pf_type_name(c->type));
+    return pf_settings_adapt(c->settings, id, value, why, c->error);
+}
+
+/* Types without a pool that waits for connections are for functions and programs that are
+ * given one. */
+static int
+refuse_handler(const struct check *c)
+{
+    bool waits = c->handler == PF_HANDLER_WAIT || c->handler == PF_HANDLER_MAIN_LOOP;
+
+    if (!waits || (c->type != PF_SERVER_FORK && c->type != PF_SERVER_INET))
+        return 0;
+    return pf_error_set(c->error, PREFORK_EXIT_CONFIG, EINVAL,
+                        "server_type %s gives each process one connection, but %s accepts "
+                        "by itself; use PreFork",
+                        pf_type_name(c->type),
+                        c->handler == PF_HANDLER_WAIT ? "the program" : "main_loop");
+}
+
+static int
+settle_type(const struct check *c)
+{
+    const struct pf_type_rules *rules = pf_type_rules(c->type);
+    int r = refuse_handler(c);
+
+    for (unsigned id = 0; id < PF_SETTING_COUNT_OF; id++)
+        note_unused(c, (enum pf_setting_id)id);
+    if (r == 0)
+        r = adapt_to_type(c, PF_SETTING_SIZING, rules->sizing);
+    if (r == 0 && rules->sizing &&
+        strcmp(pf_settings_text(c->settings, PF_SETTING_SIZING), rules->sizing) != 0)
+        return refuse(c, PF_SETTING_SIZING, "cannot go with", PF_SETTING_SERVER_TYPE);
+    if (r == 0)
+        r = adapt_to_type(c, PF_SETTING_MAX_SERVERS, rules->max_servers);
+    return r < 0 ? r : adapt_to_type(c, PF_SETTING_MAX_REQUESTS, rules->max_requests);
+}
+
 static int
 settle_sizing(const struct check *c)
 {
@@ -238,11 +310,12 @@ settle_max(const struct check *c)
 {
     enum pf_setting_id id = PF_SETTING_MAX_SERVERS;
 
-    if (is_set(c, id))
+    if (!is_free(c, id))
         return 0;
     if (!is_sizing(c, PF_SIZING_STATIC))
         id = largest(c);
-    else if (is_set(c, PF_SETTING_MIN_SERVERS) || c->handler == PF_HANDLER_WAIT)
+    else if (is_set(c, PF_SETTING_MIN_SERVERS) ||
+             (c->handler == PF_HANDLER_WAIT && is_free(c, PF_SETTING_MIN_SERVERS)))
         id = PF_SETTING_MIN_SERVERS;
     return move(c, PF_SETTING_MAX_SERVERS, number(c, id), id);
 }
@@ -253,7 +326,7 @@ settle_min(const struct check *c)
     const enum pf_setting_id id = PF_SETTING_MIN_SERVERS;
     int r;
 
-    if (is_set(c, id))
+    if (!is_free(c, id))
         return 0;
     if (is_sizing(c, PF_SIZING_ONDEMAND))
         return adapt(c, id, "0", "lowered", "sizing is ondemand", "adapted to sizing");
@@ -269,7 +342,7 @@ settle_min(const struct check *c)
 static bool
 is_settled_spare(const struct check *c, enum pf_setting_id id)
 {
-    return is_set(c, id) || is_sizing(c, PF_SIZING_STATIC);
+    return !is_free(c, id) || is_sizing(c, PF_SIZING_STATIC);
 }
 
 static int
@@ -303,14 +376,15 @@ settle_min_spare(const struct check *c)
 }
 
 int
-pf_check_settings(struct pf_settings *settings, enum pf_handler handler,
-                  pf_config_note *note, void *context, struct pf_error *error)
+pf_check_settings(struct pf_settings *settings, enum pf_server_type type,
+                  enum pf_handler handler, pf_config_note *note, void *context,
+                  struct pf_error *error)
 {
     static int (*const steps[])(const struct check *) = {
-        settle_sizing, refuse_numbers,   refuse_by_sizing, settle_max,
-        settle_min,    settle_max_spare, settle_min_spare,
+        settle_type, settle_sizing, refuse_numbers,   refuse_by_sizing,
+        settle_max,  settle_min,    settle_max_spare, settle_min_spare,
     };
-    const struct check c = {settings, handler, note, context, error};
+    const struct check c = {settings, type, handler, note, context, error};
     int r = 0;
 
     for (size_t i = 0; i < PF_COUNT(steps) && r == 0; i++)

@@ -40,9 +40,13 @@ static int
 check(struct pf_settings *s, const char *text, enum pf_handler handler, struct notes *notes,
       struct pf_error *error)
 {
+    enum pf_server_type type = PF_SERVER_PREFORK;
+    int r;
+
     pf_text_init(&notes->text, notes->bytes, sizeof notes->bytes);
     assert_int_equal(pf_parse_config(s, "x.conf", text, strlen(text), error), 0);
-    return pf_check_settings(s, handler, take_note, notes, error);
+    r = pf_type_choose(s, &type, take_note, notes, error);
+    return r < 0 ? r : pf_check_settings(s, type, handler, take_note, notes, error);
 }
 
 struct good {
@@ -75,6 +79,22 @@ static const struct good goods[] = {
      "min_servers 20\nmax_servers 80\nmin_spare_servers 10\nmin_spare_servers 15", CALLBACK,
      "20 15 15 80 dynamic",
      "max_spare_servers: 10 raised to 15 because min_spare_servers is 15 (x.conf:4)\n"},
+    {"type by default", "server_type PREFORK", CALLBACK, "5 2 10 50 dynamic", NULL},
+    {"simple", "server_type PreForkSimple", CALLBACK, "5 2 10 50 static", NULL},
+    {"simple with max", "server_type preforksimple\nmax_servers 4\nmin_servers 9", CALLBACK,
+     "9 2 10 4 static",
+     "min_servers 9 (x.conf:3) is not used with server_type PreForkSimple\n"},
+    {"single", "server_type Single\nmax_servers 4", CALLBACK, "5 2 10 4 static",
+     "max_servers 4 (x.conf:2) is not used with server_type Single\n"},
+    {"fork", "server_type Fork", CALLBACK, "5 2 10 256 ondemand", NULL},
+    {"fork with numbers", "server_type Fork\nmax_servers 3\nmin_servers 20", CALLBACK,
+     "20 2 10 3 ondemand", "min_servers 20 (x.conf:3) is not used with server_type Fork\n"},
+    {"several types", "server_type Multiplex, Thread Single\nserver_type Fork", CALLBACK,
+     "5 2 10 1 static",
+     "x.conf:1: server_type: there is no type Multiplex, Thread; Single is used\n"},
+    {"inet", "server_type INET\nmax_servers 3", CALLBACK, "5 2 10 3 dynamic",
+     "max_servers 3 (x.conf:2) is not used with server_type INET\n"},
+    {"simple with a program", "server_type PreForkSimple", WAIT, "5 2 10 50 static", NULL},
     {"only min_spare 8", "min_spare_servers 8", CALLBACK, "8 8 10 50 dynamic",
      "min_servers: 5 raised to 8 because min_spare_servers is 8 (x.conf:1)\n"},
     {"only min_spare 60", "min_spare_servers 60", CALLBACK, "60 60 60 60 dynamic",
@@ -169,6 +189,12 @@ static const struct bad bads[] = {
      "min_servers 1 (x.conf:2) must be 0 with sizing ondemand (x.conf:1)"},
     {"on demand, spares", "sizing ondemand\nmin_spare_servers 1", CALLBACK,
      "min_spare_servers 1 (x.conf:2) must be 0 with sizing ondemand (x.conf:1)"},
+    {"no such type", "server_type Multiplex", CALLBACK,
+     "x.conf:1: server_type: there is no type Multiplex; use PreFork, PreForkSimple"},
+    {"simple and dynamic", "sizing dynamic\nserver_type PreForkSimple", CALLBACK,
+     "sizing dynamic (x.conf:1) cannot go with server_type PreForkSimple (x.conf:2)"},
+    {"fork and a program that accepts", "server_type Fork", WAIT,
+     "server_type Fork gives each process one connection, but the program accepts"},
     {"wait on demand", "sizing ondemand", WAIT,
      "sizing ondemand (x.conf:1): a program that accepts by itself (handler wait)"},
     {"wait, dynamic", "sizing dynamic", WAIT, "leave sizing out or set it to static"},

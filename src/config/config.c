@@ -10,8 +10,13 @@
 #include "config/config.h"
 
 #include "base/text.h"
+#include "config/access.h"
 #include "config/check.h"
+#include "config/freeze.h"
 #include "config/setting.h"
+#include "config/signals.h"
+#include "config/type.h"
+#include "net/access.h"
 #include "os/credential.h"
 #include <prefork/prefork.h>
 
@@ -26,20 +31,9 @@ enum {
 
 #define SEPARATORS ", \t"
 
-/* Freezing under way. */
-struct freeze {
-    struct pf_settings *settings;
-    struct pf_config *config;
-    pf_config_note *note;
-    void *context;
-    struct pf_error *error;
-};
-
-/* Refuse entry index of a setting: "x.conf:4: user: there is no user \"bob\"". */
-PF_PRINTF(5, 6)
-static int
-refuse(const struct freeze *f, enum pf_setting_id id, unsigned index, int errnum,
-       const char *format, ...)
+int
+pf_freeze_refuse(const struct pf_freeze *f, enum pf_setting_id id, unsigned index,
+                 int errnum, const char *format, ...)
 {
     const struct pf_origin *origin = pf_settings_item_origin(f->settings, id, index);
     char subject_bytes[WORD_BYTES];
@@ -58,34 +52,37 @@ refuse(const struct freeze *f, enum pf_setting_id id, unsigned index, int errnum
 
 /* ---- users and groups ------------------------------------------------------------ */
 
-static int
-find_user(const struct freeze *f, enum pf_setting_id id, const char *name,
-          struct pf_credential_user *ret_user)
+int
+pf_freeze_user(const struct pf_freeze *f, enum pf_setting_id id, unsigned index,
+               const char *name, struct pf_credential_user *ret_user)
 {
     int r = pf_credential_user(name, ret_user);
 
     if (r == -ENOENT)
-        return refuse(f, id, 0, EINVAL, "there is no user \"%s\"", name);
+        return pf_freeze_refuse(f, id, index, EINVAL, "there is no user \"%s\"", name);
     if (r < 0)
-        return refuse(f, id, 0, EINVAL, "user \"%s\": %s", name, strerror(-r));
+        return pf_freeze_refuse(f, id, index, EINVAL, "user \"%s\": %s", name,
+                                strerror(-r));
     return 0;
 }
 
-static int
-find_group(const struct freeze *f, enum pf_setting_id id, const char *name, gid_t *ret_gid)
+int
+pf_freeze_group(const struct pf_freeze *f, enum pf_setting_id id, unsigned index,
+                const char *name, gid_t *ret_gid)
 {
     int r = pf_credential_group(name, ret_gid);
 
     if (r == -ENOENT)
-        return refuse(f, id, 0, EINVAL, "there is no group \"%s\"", name);
+        return pf_freeze_refuse(f, id, index, EINVAL, "there is no group \"%s\"", name);
     if (r < 0)
-        return refuse(f, id, 0, EINVAL, "group \"%s\": %s", name, strerror(-r));
+        return pf_freeze_refuse(f, id, index, EINVAL, "group \"%s\": %s", name,
+                                strerror(-r));
     return 0;
 }
 
 /* The groups that `group` lists, into config->groups. */
 static int
-freeze_group_list(const struct freeze *f)
+freeze_group_list(const struct pf_freeze *f)
 {
     const char *s = pf_settings_text(f->settings, PF_SETTING_GROUP);
     struct pf_recipe *recipe = &f->config->recipe;
@@ -96,44 +93,46 @@ freeze_group_list(const struct freeze *f)
     for (s += strspn(s, SEPARATORS); *s != '\0'; s += length, s += strspn(s, SEPARATORS)) {
         length = strcspn(s, SEPARATORS);
         if (length >= sizeof name)
-            return refuse(f, PF_SETTING_GROUP, 0, EINVAL, "a name is too long");
+            return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "a name is too long");
         if (recipe->group_count == PF_CONFIG_GROUPS_MAX)
-            return refuse(f, PF_SETTING_GROUP, 0, EINVAL, "more than %d groups",
-                          PF_CONFIG_GROUPS_MAX);
+            return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "more than %d groups",
+                                    PF_CONFIG_GROUPS_MAX);
         memcpy(name, s, length);
         name[length] = '\0';
-        r = find_group(f, PF_SETTING_GROUP, name, &f->config->groups[recipe->group_count]);
+        r = pf_freeze_group(f, PF_SETTING_GROUP, 0, name,
+                            &f->config->groups[recipe->group_count]);
         if (r < 0)
             return r;
         recipe->group_count++;
     }
     if (recipe->group_count == 0)
-        return refuse(f, PF_SETTING_GROUP, 0, EINVAL, "no group is named");
+        return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "no group is named");
     recipe->gid = f->config->groups[0];
     return 0;
 }
 
 /* The groups that the user database gives to the user, into config->groups. */
 static int
-freeze_groups_of(const struct freeze *f, const struct pf_credential_user *user)
+freeze_groups_of(const struct pf_freeze *f, const struct pf_credential_user *user)
 {
     struct pf_recipe *recipe = &f->config->recipe;
 
     if (!user->known)
-        return refuse(f, PF_SETTING_USER, 0, EINVAL,
-                      "user %s is not in the user database, so group must be set too",
-                      user->name);
+        return pf_freeze_refuse(
+            f, PF_SETTING_USER, 0, EINVAL,
+            "user %s is not in the user database, so group must be set too", user->name);
     recipe->gid = user->gid;
     if (pf_credential_groups_of(user, f->config->groups, PF_CONFIG_GROUPS_MAX,
                                 &recipe->group_count) < 0)
-        return refuse(f, PF_SETTING_USER, 0, EINVAL,
-                      "user %s is in more than %d groups; set group to those needed",
-                      user->name, PF_CONFIG_GROUPS_MAX);
+        return pf_freeze_refuse(
+            f, PF_SETTING_USER, 0, EINVAL,
+            "user %s is in more than %d groups; set group to those needed", user->name,
+            PF_CONFIG_GROUPS_MAX);
     return 0;
 }
 
 static int
-freeze_credentials(const struct freeze *f)
+freeze_credentials(const struct pf_freeze *f)
 {
     const char *name = pf_settings_text(f->settings, PF_SETTING_USER);
     bool has_group = pf_settings_is_set(f->settings, PF_SETTING_GROUP);
@@ -146,7 +145,7 @@ freeze_credentials(const struct freeze *f)
     recipe->groups = f->config->groups;
     recipe->group_count = 0;
     if (name) {
-        r = find_user(f, PF_SETTING_USER, name, &user);
+        r = pf_freeze_user(f, PF_SETTING_USER, 0, name, &user);
         if (r < 0)
             return r;
     }
@@ -154,128 +153,6 @@ freeze_credentials(const struct freeze *f)
     if (has_group)
         return freeze_group_list(f);
     return name ? freeze_groups_of(f, &user) : 0;
-}
-
-/* ---- endpoints ------------------------------------------------------------------- */
-
-/* What all unix sockets have in common. */
-struct socket_rights {
-    bool has_mode;
-    mode_t mode;
-    uid_t owner;
-    gid_t group;
-};
-
-/* Read socket_owner: user, user:group or :group. */
-static int
-freeze_owner(const struct freeze *f, const char *text, struct socket_rights *ret_rights)
-{
-    const enum pf_setting_id id = PF_SETTING_SOCKET_OWNER;
-    const char *colon = strchr(text, ':');
-    size_t length = colon ? (size_t)(colon - text) : strlen(text);
-    struct pf_credential_user user;
-    char name[WORD_BYTES];
-    int r = 0;
-
-    if (length >= sizeof name)
-        return refuse(f, id, 0, EINVAL, "a name is too long");
-    memcpy(name, text, length);
-    name[length] = '\0';
-    if (length > 0) {
-        r = find_user(f, id, name, &user);
-        if (r == 0)
-            ret_rights->owner = user.uid;
-    }
-    if (r == 0 && colon)
-        r = find_group(f, id, colon + 1, &ret_rights->group);
-    return r;
-}
-
-static int
-freeze_rights(const struct freeze *f, struct socket_rights *ret_rights)
-{
-    const char *owner = pf_settings_text(f->settings, PF_SETTING_SOCKET_OWNER);
-
-    *ret_rights = (struct socket_rights){
-        .has_mode = pf_settings_is_set(f->settings, PF_SETTING_SOCKET_MODE),
-        .mode = pf_settings_number(f->settings, PF_SETTING_SOCKET_MODE),
-        .owner = (uid_t)-1,
-        .group = (gid_t)-1,
-    };
-    return owner ? freeze_owner(f, owner, ret_rights) : 0;
-}
-
-/* The entry that goes with a port's index: the last one serves all further ports. */
-static const char *
-paired(const struct freeze *f, enum pf_setting_id id, unsigned index)
-{
-    unsigned count = pf_settings_item_count(f->settings, id);
-
-    return pf_settings_item(f->settings, id, index < count ? index : count - 1);
-}
-
-static int
-freeze_endpoint(const struct freeze *f, unsigned index, const struct socket_rights *rights)
-{
-    struct pf_endpoint *e = &f->config->endpoints[index];
-    struct pf_error error = {0};
-    int r;
-
-    *e = (struct pf_endpoint){0};
-    r = pf_endpoint_parse(pf_settings_item(f->settings, PF_SETTING_PORT, index),
-                          paired(f, PF_SETTING_HOST, index),
-                          paired(f, PF_SETTING_PROTO, index),
-                          paired(f, PF_SETTING_IPV, index), e, &error);
-    if (r < 0)
-        return refuse(f, PF_SETTING_PORT, index, -r, "%s", error.text);
-    e->backlog = (int)pf_settings_number(f->settings, PF_SETTING_LISTEN);
-    e->has_mode = e->proto == PF_PROTO_UNIX && rights->has_mode;
-    e->mode = e->has_mode ? rights->mode : 0;
-    e->owner = e->proto == PF_PROTO_UNIX ? rights->owner : (uid_t)-1;
-    e->group = e->proto == PF_PROTO_UNIX ? rights->group : (gid_t)-1;
-    return 0;
-}
-
-/* Tell about entries of a list that no port belongs to. */
-static void
-note_unpaired(const struct freeze *f, enum pf_setting_id id, unsigned ports)
-{
-    unsigned count = pf_settings_item_count(f->settings, id);
-    char buffer[PF_ERROR_TEXT_BYTES];
-    struct pf_text t;
-
-    for (unsigned i = ports; i < count && f->note; i++) {
-        pf_text_init(&t, buffer, sizeof buffer);
-        pf_text_add(&t, "%s: %s (", pf_setting_row(id)->key,
-                    pf_settings_item(f->settings, id, i));
-        pf_settings_add_origin(&t, f->settings, id, i);
-        pf_text_add(&t, ") is not used: it would belong to port number %u, there are %u",
-                    i + 1, ports);
-        f->note(f->context, buffer);
-    }
-}
-
-static int
-freeze_endpoints(const struct freeze *f)
-{
-    unsigned count = pf_settings_item_count(f->settings, PF_SETTING_PORT);
-    struct socket_rights rights;
-    int r;
-
-    if (count > PF_CONFIG_ENDPOINTS_MAX)
-        return refuse(f, PF_SETTING_PORT, PF_CONFIG_ENDPOINTS_MAX, EINVAL,
-                      "more than %d ports", PF_CONFIG_ENDPOINTS_MAX);
-    r = freeze_rights(f, &rights);
-    for (unsigned i = 0; i < count && r == 0; i++)
-        r = freeze_endpoint(f, i, &rights);
-    if (r < 0)
-        return r;
-    note_unpaired(f, PF_SETTING_HOST, count);
-    note_unpaired(f, PF_SETTING_PROTO, count);
-    note_unpaired(f, PF_SETTING_IPV, count);
-    f->config->endpoint_count = count;
-    f->config->endpoints_by_default = !pf_settings_is_set(f->settings, PF_SETTING_PORT);
-    return 0;
 }
 
 /* ---- pool, worker, daemon -------------------------------------------------------- */
@@ -305,17 +182,20 @@ smaller(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* With sizing static, values that were set for another sizing may still stand there. */
+/* Values that were set for another sizing may still stand there. */
 static void
-fix_size(struct pf_policy *p)
+fit_sizing(struct pf_policy *p)
 {
-    p->min_servers = p->max_servers;
+    if (p->sizing == PF_SIZING_STATIC)
+        p->min_servers = p->max_servers;
+    if (p->sizing == PF_SIZING_ONDEMAND)
+        p->min_servers = p->min_spare_servers = 0;
     p->max_spare_servers = smaller(p->max_spare_servers, p->max_servers);
     p->min_spare_servers = smaller(p->min_spare_servers, p->max_spare_servers);
 }
 
 static struct pf_policy
-make_policy(const struct pf_settings *s)
+make_policy(const struct pf_settings *s, enum pf_server_type type)
 {
     struct pf_policy policy = {
         .sizing = (enum pf_sizing)pf_settings_choice(s, PF_SETTING_SIZING),
@@ -328,6 +208,7 @@ make_policy(const struct pf_settings *s)
         .spare_timeout = pf_settings_span(s, PF_SETTING_SPARE_TIMEOUT),
         .min_child_ttl = pf_settings_span(s, PF_SETTING_MIN_CHILD_TTL),
         .check_for_spawn = pf_settings_span(s, PF_SETTING_CHECK_FOR_SPAWN),
+        .check_for_dequeue = limit(s, PF_SETTING_CHECK_FOR_DEQUEUE),
         .start_timeout = limit(s, PF_SETTING_START_TIMEOUT),
         .request_timeout = limit(s, PF_SETTING_REQUEST_TIMEOUT),
         .graceful_timeout = pf_settings_span(s, PF_SETTING_GRACEFUL_TIMEOUT),
@@ -335,20 +216,64 @@ make_policy(const struct pf_settings *s)
         .kill_timeout = pf_settings_span(s, PF_SETTING_KILL_TIMEOUT),
     };
 
-    if (policy.sizing == PF_SIZING_STATIC)
-        fix_size(&policy);
+    if (type == PF_SERVER_SINGLE)
+        policy.max_servers = 1;
+    if (type == PF_SERVER_FORK)
+        policy.max_recycling = policy.max_servers; /* every connection is the last */
+    fit_sizing(&policy);
     return policy;
 }
 
+/* Dequeue processes need to be wanted, and a function to run. */
 static void
-freeze_recipe(const struct pf_settings *s, struct pf_recipe *recipe)
+freeze_dequeue(const struct pf_freeze *f)
+{
+    const struct pf_recipe *recipe = &f->config->recipe;
+    struct pf_policy *policy = &f->config->policy;
+    bool wanted = policy->check_for_dequeue != PF_NEVER;
+
+    policy->max_dequeue = 0;
+    if (wanted && recipe->app.dequeue && recipe->handler != PF_HANDLER_WAIT)
+        policy->max_dequeue = pf_settings_number(f->settings, PF_SETTING_MAX_DEQUEUE);
+    else if (wanted && f->note)
+        f->note(f->context,
+                "check_for_dequeue: without effect, because there is no dequeue "
+                "function");
+}
+
+static int
+freeze_passthrough(const struct pf_freeze *f)
+{
+    const enum pf_setting_id id = PF_SETTING_SIG_PASSTHROUGH;
+    uint64_t *set = &f->config->recipe.passthrough;
+
+    *set = 0;
+    for (unsigned i = 0; i < pf_settings_item_count(f->settings, id); i++) {
+        struct pf_error error = {0};
+        int r = pf_signals_parse(pf_settings_item(f->settings, id, i), set, &error);
+        if (r < 0)
+            return pf_freeze_refuse(f, id, i, -r, "%s", error.text);
+    }
+    return 0;
+}
+
+static void
+freeze_recipe(const struct pf_settings *s, enum pf_server_type type,
+              struct pf_recipe *recipe)
 {
     unsigned order = pf_settings_choice(s, PF_SETTING_ACCEPT_ORDER);
 
     recipe->accept_order = (enum pf_accept_order)order;
+    recipe->child_communication = pf_settings_flag(s, PF_SETTING_CHILD_COMMUNICATION);
+    recipe->no_close_by_child = pf_settings_flag(s, PF_SETTING_NO_CLOSE_BY_CHILD);
     recipe->client_stdio = !pf_settings_flag(s, PF_SETTING_NO_CLIENT_STDOUT);
     recipe->max_requests = pf_settings_number(s, PF_SETTING_MAX_REQUESTS);
     recipe->max_requests_jitter = pf_settings_number(s, PF_SETTING_MAX_REQUESTS_JITTER);
+    recipe->serialize = (enum pf_turn_kind)pf_settings_choice(s, PF_SETTING_SERIALIZE);
+    if (type == PF_SERVER_FORK)
+        recipe->max_requests = 1;
+    if (recipe->handler == PF_HANDLER_WAIT)
+        recipe->serialize = PF_TURN_NONE; /* the program's own affair */
 }
 
 static struct pf_daemon
@@ -361,14 +286,55 @@ make_daemon(const struct pf_settings *s)
         .setsid = setsid_too,
         .require_root = pf_settings_flag(s, PF_SETTING_REQUIRE_ROOT),
         .pid_file = pf_settings_text(s, PF_SETTING_PID_FILE),
-        .log_file = pf_settings_text(s, PF_SETTING_LOG_FILE),
+        .lock_file = pf_settings_text(s, PF_SETTING_LOCK_FILE),
         .log_level = (int)pf_settings_number(s, PF_SETTING_LOG_LEVEL),
     };
 }
 
+/* ---- the log ---------------------------------------------------------------------- */
+
+/* What syslog_* say, whether it is used or not: nonsense is an error in any case. */
+static int
+freeze_syslog(const struct pf_freeze *f, struct pf_syslog *syslog)
+{
+    static const struct {
+        enum pf_setting_id id;
+        int (*parse)(const char *text, struct pf_syslog *ret_syslog,
+                     struct pf_error *error);
+    } texts[] = {
+        {PF_SETTING_SYSLOG_LOGSOCK, pf_syslog_parse_ways},
+        {PF_SETTING_SYSLOG_LOGOPT, pf_syslog_parse_options},
+        {PF_SETTING_SYSLOG_FACILITY, pf_syslog_parse_facility},
+        {PF_SETTING_SYSLOG_IDENT, pf_syslog_parse_ident},
+    };
+
+    for (size_t i = 0; i < PF_COUNT(texts); i++) {
+        const char *text = pf_settings_text(f->settings, texts[i].id);
+        struct pf_error error = {0};
+        if (texts[i].parse(text, syslog, &error) < 0)
+            return pf_freeze_refuse(f, texts[i].id, 0, EINVAL, "%s", error.text);
+    }
+    syslog->path = pf_settings_text(f->settings, PF_SETTING_SYSLOG_PATH);
+    syslog->host = pf_settings_text(f->settings, PF_SETTING_SYSLOG_HOST);
+    syslog->port = pf_settings_number(f->settings, PF_SETTING_SYSLOG_PORT);
+    return 0;
+}
+
+static int
+freeze_log(const struct pf_freeze *f)
+{
+    const char *text = pf_settings_text(f->settings, PF_SETTING_LOG_FILE);
+    struct pf_log_target *log = &f->config->daemon.log;
+    struct pf_error error = {0};
+
+    if (pf_log_target_parse(text, log, &error) < 0)
+        return pf_freeze_refuse(f, PF_SETTING_LOG_FILE, 0, EINVAL, "%s", error.text);
+    return freeze_syslog(f, &log->syslog);
+}
+
 /* The environment's default for ipv, if nobody set it. */
 static int
-adapt_ipv(const struct freeze *f)
+adapt_ipv(const struct pf_freeze *f)
 {
     const char *ipv = getenv("IPV");
 
@@ -382,24 +348,45 @@ int
 pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
                  pf_config_note *note, void *context, struct pf_error *error)
 {
-    const struct freeze f = {settings, config, note, context, error};
+    const struct pf_freeze f = {settings, config, note, context, error};
+    enum pf_server_type type = PF_SERVER_PREFORK;
     int r;
 
     r = pf_settings_restore(settings, error);
     if (r == 0)
         r = adapt_ipv(&f);
     if (r == 0)
-        r = pf_check_settings(settings, config->recipe.handler, note, context, error);
+        r = pf_type_choose(settings, &type, note, context, error);
     if (r == 0)
-        r = freeze_endpoints(&f);
+        r = pf_check_settings(settings, type, config->recipe.handler, note, context, error);
+    if (r == 0)
+        r = pf_freeze_endpoints(&f);
     if (r == 0)
         r = freeze_credentials(&f);
+    if (r == 0)
+        r = freeze_passthrough(&f);
+    if (r == 0)
+        r = pf_config_freeze_access(settings, config, note, context, error);
     if (r < 0)
         return r;
-    config->policy = make_policy(settings);
+    config->policy = make_policy(settings, type);
+    freeze_dequeue(&f);
     config->daemon = make_daemon(settings);
-    freeze_recipe(settings, &config->recipe);
-    return 0;
+    if (type == PF_SERVER_INET)
+        config->daemon.background = config->daemon.setsid = false;
+    config->daemon.inet = type == PF_SERVER_INET;
+    freeze_recipe(settings, type, &config->recipe);
+    return freeze_log(&f);
+}
+
+void
+pf_config_deinit(struct pf_config *config)
+{
+    if (config->access)
+        pf_access_deinit(config->access);
+    free(config->access);
+    config->access = NULL;
+    config->recipe.access = NULL;
 }
 
 /* ---- printing -------------------------------------------------------------------- */

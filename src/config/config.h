@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "core/policy.h"
+#include "log/target.h"
 #include "net/endpoint.h"
 #include "worker/recipe.h"
 
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+struct pf_access;
 struct pf_settings;
 
 enum {
@@ -26,12 +28,14 @@ enum {
 /* What the starting process itself needs: the part that is neither pool, door nor worker.
  */
 struct pf_daemon {
-    bool background;      /* leave the terminal; the starter reports success when ready */
-    bool setsid;          /* background, with a session of its own */
-    bool require_root;    /* refuse to start otherwise */
-    const char *pid_file; /* NULL: none; borrowed from the settings */
-    const char *log_file; /* NULL: standard error; borrowed */
-    int log_level;        /* 0 to 4 */
+    bool background;       /* leave the terminal; the starter reports success when ready */
+    bool setsid;           /* background, with a session of its own */
+    bool inet;             /* serve one connection, on descriptors 0 and 1 */
+    bool require_root;     /* refuse to start otherwise */
+    const char *pid_file;  /* NULL: none; borrowed from the settings */
+    const char *lock_file; /* of serialize; NULL: none; borrowed */
+    struct pf_log_target log; /* its texts are borrowed */
+    int log_level;         /* 0 to 4 */
 };
 
 struct pf_config {
@@ -42,6 +46,7 @@ struct pf_config {
     unsigned endpoint_count;
     struct pf_endpoint endpoints[PF_CONFIG_ENDPOINTS_MAX];
     gid_t groups[PF_CONFIG_GROUPS_MAX];
+    struct pf_access *access; /* owned; NULL: everybody may come in */
 };
 
 /* Told to the person when a default was adapted to a value that was set:
@@ -53,10 +58,13 @@ typedef void pf_config_note(void *context, const char *text);
  * those that were, each adaption told through note (may be NULL). A contradiction between
  * set values is an error that names both with their origins.
  *
- * 0, or -EINVAL with the sentence and PREFORK_EXIT_CONFIG in error. */
+ * 0, or a negative errno with the sentence and PREFORK_EXIT_CONFIG in error. */
 PF_MUST_USE int pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
                                  pf_config_note *note, void *context,
                                  struct pf_error *error);
+
+/* Release what freezing allocated. A zeroed config is fine. */
+void pf_config_deinit(struct pf_config *config);
 
 /* Print every setting as `key value  # origin`, lists one line each, in the file's own
  * grammar, so that the output can be loaded again. */

@@ -98,8 +98,6 @@ static const struct bad bads[] = {
      "prefork_set: zzzzzz: unknown setting"},
     {"too short for a guess", "a", "5", &call, -ENOENT, PREFORK_EXIT_CONFIG,
      "prefork_set: a: unknown setting"},
-    {"key of another case", "Port", "5", &call, -ENOENT, PREFORK_EXIT_CONFIG,
-     "did you mean port?"},
     {"no key", "", "5", &call, -ENOENT, PREFORK_EXIT_CONFIG, "unknown setting"},
     {"only the start of a key", "max", "5", &call, -ENOENT, PREFORK_EXIT_CONFIG, "unknown"},
 };

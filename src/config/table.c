@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include <prefork/prefork.h>
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -57,12 +58,12 @@ plain(char c)
     return c == '-' ? '_' : c;
 }
 
-/* True if key, read with "-" as "_", is the word of length bytes. */
+/* True if key, read with "-" as "_" and in any case, is the word of length bytes. */
 static bool
 is_word(const char *key, const char *word, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        if (plain(key[i]) != word[i])
+        if (tolower((unsigned char)plain(key[i])) != tolower((unsigned char)word[i]))
             return false;
     }
     return key[length] == '\0';

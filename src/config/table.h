@@ -63,10 +63,18 @@ enum pf_setting_handler {
     PF_CHOICE_HANDLER_WAIT,
 };
 
+/* The words of `access_default`. */
+enum pf_setting_access {
+    PF_CHOICE_ACCESS_AUTO,
+    PF_CHOICE_ACCESS_ALLOW,
+    PF_CHOICE_ACCESS_DENY,
+};
+
 /* The row of id; borrowed, static. */
 const struct pf_setting *pf_setting_row(enum pf_setting_id id);
 
-/* The setting that key names, by its name or an alias; "-" and "_" are the same. 0 or
+/* The setting that key names, by its name or an alias; "-" and "_" are the same, and so are
+ * capitals and small letters. 0 or
  * -ENOENT; *ret_id is untouched on failure. */
 PF_MUST_USE int pf_setting_find(const char *key, enum pf_setting_id *ret_id);
 
@@ -78,7 +86,7 @@ const char *pf_setting_nearest(const char *key, size_t *ret_length);
  * behind it and gives its length, 0 at the end. The word itself then is *words - length. */
 size_t pf_words_next(const char **words);
 
-/* The index of key among words, or -1; "-" in key is read as "_". */
+/* The index of key among words, or -1; "-" in key is read as "_", and case is ignored. */
 PF_MUST_USE int pf_words_index(const char *key, const char *words);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * The moment a request began is the worker's own word. A wrong word can shorten or
  * lengthen only its own life; a moment in the future is taken as now. A worker that was
- * asked to leave still has request_timeout for the request it serves. */
+ * asked to leave still has request_timeout for the request it serves. A dequeue process may
+ * take its time: for it there is only what follows a SIGTERM. */
 #include "core/overdue.h"
 
 static bool
@@ -36,6 +37,8 @@ pf_overdue_step(const struct pf_slot *s, const struct pf_policy *policy, pf_time
         *ret_reason = PF_REASON_STILL_THERE;
         return PF_STEP_KILL;
     }
+    if (s->kind == PF_KIND_DEQUEUE)
+        return PF_STEP_NONE;
     if ((s->life == PF_LIFE_STARTING || (s->life == PF_LIFE_DRAINING && !s->was_ready)) &&
         is_over(pf_time_after(s->born, policy->start_timeout), now, at)) {
         *ret_reason = PF_REASON_SLOW_START;

@@ -12,6 +12,7 @@
 #include "core/plan.h"
 
 #include "base/attr.h"
+#include "core/dequeue.h"
 #include "core/overdue.h"
 #include "core/recycle.h"
 #include "core/shutdown.h"
@@ -44,7 +45,7 @@ add(struct pf_plan *plan, enum pf_action_kind kind, enum pf_reason reason,
 static void
 plan_burials(struct pf_plan *plan, const struct pf_pool *pool, pf_time now)
 {
-    if (pool->count[PF_LIFE_GONE] == 0)
+    if (pool->count[PF_LIFE_GONE] + pool->dequeues[PF_LIFE_GONE] == 0)
         return;
     for (unsigned i = 0; i < pool->used; i++) {
         if (pool->slots[i].life == PF_LIFE_GONE &&
@@ -123,7 +124,7 @@ static bool
 is_planned(const struct pf_plan *plan, unsigned slot)
 {
     for (unsigned a = 0; a < plan->count; a++) {
-        if (plan->actions[a].kind != PF_ACTION_BIRTH && plan->actions[a].slot == slot)
+        if (plan->actions[a].slot == slot)
             return true;
     }
     return false;
@@ -138,7 +139,7 @@ longest(const struct pf_plan *plan, const struct pf_pool *pool, enum pf_life lif
 
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
-        if (s->life != life)
+        if (s->life != life || s->kind != PF_KIND_WORKER)
             continue;
         if (best < pool->used && s->told.since >= pool->slots[best].told.since)
             continue;
@@ -281,6 +282,26 @@ plan_births(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *
     return wanted == 0 && allowed > 0;
 }
 
+/* The next dequeue process, if it is due and can be forked; and those from before a restart
+ * of the workers, whose work a new one will take up, are asked to leave. */
+static void
+plan_dequeues(struct pf_plan *plan, const struct pf_pool *pool,
+              const struct pf_policy *policy, pf_time now)
+{
+    pf_time due = pf_dequeue_at(pool, policy);
+
+    if (due > now || !pf_backoff_may_try(&pool->fork, now))
+        plan->deadline =
+            pf_time_earlier(plan->deadline, due > now ? due : pool->fork.next_at);
+    else
+        (void)add(plan, PF_ACTION_DEQUEUE, PF_REASON_DEQUEUE, pool, pool->capacity, now);
+    for (unsigned i = 0; i < pool->used; i++) {
+        if (pf_dequeue_is_outdated(pool, &pool->slots[i]) &&
+            !add(plan, PF_ACTION_ASK, PF_REASON_OUTDATED, pool, i, now))
+            return;
+    }
+}
+
 /* Nobody idle will cross a bound and wake the master. If somebody starts, he will take
  * from the queue, but may be slow or too few: look again soon. If nobody does, the first
  * connection itself has to wake the master. */
@@ -300,6 +321,7 @@ plan_serving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy 
     bool could_grow = plan_births(plan, pool, policy, now);
 
     plan_leaving(plan, pool, policy, now);
+    plan_dequeues(plan, pool, policy, now);
     plan_next_look(plan, pool, policy, now);
     plan->wake_below = pf_size_wake_below(pool, policy);
     if (could_grow && plan->wake_below > 0 && pool->count[PF_LIFE_IDLE] == 0)

@@ -26,6 +26,7 @@ enum pf_action_kind {
     PF_ACTION_TERM,        /* SIGTERM */
     PF_ACTION_KILL,        /* SIGKILL */
     PF_ACTION_BIRTH,       /* fork a worker */
+    PF_ACTION_DEQUEUE,     /* fork a dequeue process */
 };
 
 struct pf_action {

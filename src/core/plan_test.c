@@ -63,7 +63,8 @@ bring(struct fixture *f, unsigned slot, char letter)
 {
     struct pf_pool *p = &f->pool;
 
-    pf_pool_born(p, slot, 1000, letter == 'l' ? NOW - 60 * S : NOW - 20 * S);
+    pf_pool_born(p, slot, PF_KIND_WORKER, 1000,
+                 letter == 'l' ? NOW - 60 * S : NOW - 20 * S);
     if (strchr("ibwWdtg", letter))
         say(f, slot, letter == 'b' || letter == 'W', letter == 'w' || letter == 'W');
     if (letter == 'd')
@@ -234,7 +235,7 @@ after_bad_starts_one_at_a_time(void **state)
     make(&f);
     assert_string_equal(words(&f.plan), "+");
     assert_int_equal(f.plan.actions[0].reason, PF_REASON_PROBE);
-    pf_pool_born(&f.pool, 0, 1000, NOW - 30 * S); /* takes long to start */
+    pf_pool_born(&f.pool, 0, PF_KIND_WORKER, 1000, NOW - 30 * S); /* takes long to start */
     make(&f);
     assert_string_equal(words(&f.plan), "");
 }

@@ -32,6 +32,9 @@ struct pf_policy {
     pf_time min_child_ttl;     /* after a birth, no surplus is retired for this long */
     pf_time check_for_spawn;   /* the idle count is audited this often */
 
+    unsigned max_dequeue;      /* dequeue processes at once; not counted among workers */
+    pf_time check_for_dequeue; /* from the birth of one to the next; PF_NEVER: none */
+
     pf_time start_timeout;    /* birth to ready; PF_NEVER: no limit */
     pf_time request_timeout;  /* one request; PF_NEVER: no limit */
     pf_time graceful_timeout; /* QUIT: time for running requests */

@@ -2,7 +2,10 @@
  *
  * Slots are fixed and the lowest vacant one is used first, so the table stays dense and a
  * scan stops at `used`. move() is the only function that changes a life; it keeps the
- * counts, so that sum(count) == capacity always.
+ * counts, so that sum(count) + sum(dequeues) == capacity always.
+ *
+ * Dequeue processes have slots like workers, but are counted by themselves: everything that
+ * looks at the size of the pool, its load or its health looks at `count` alone.
  *
  * What a bad start is. A worker that ends before it was ready, or that ends by itself
  * (not asked, not signalled) before it either accepted a connection or lived
@@ -33,6 +36,7 @@ pf_pool_init(struct pf_pool *pool, struct pf_slot *slots, unsigned capacity, uin
         .capacity = capacity,
         .random = seed != 0 ? seed : 1,
         .last_birth = now,
+        .last_dequeue = now,
         .start = {.forgiven = 1, .first = PF_SECOND / 10, .longest = 60 * PF_SECOND},
         .fork = {.forgiven = 0, .first = PF_SECOND / 20, .longest = 5 * PF_SECOND},
         .waiting = {.started = now, .lowest = UINT_MAX},
@@ -54,15 +58,24 @@ pf_pool_random(struct pf_pool *pool)
     return pool->random;
 }
 
+/* A vacant slot is of no kind. */
+static unsigned *
+count_of(struct pf_pool *pool, const struct pf_slot *s)
+{
+    bool dequeue = s->kind == PF_KIND_DEQUEUE && s->life != PF_LIFE_VACANT;
+
+    return dequeue ? &pool->dequeues[s->life] : &pool->count[s->life];
+}
+
 static void
 move(struct pf_pool *pool, struct pf_slot *s, enum pf_life_event event)
 {
     enum pf_life next = pf_life_next(s->life, event);
 
     PF_ASSERT(next != PF_LIFE_COUNT_OF);
-    pool->count[s->life]--;
-    pool->count[next]++;
+    --*count_of(pool, s);
     s->life = next;
+    ++*count_of(pool, s);
 }
 
 static struct pf_slot *
@@ -83,14 +96,15 @@ pf_pool_vacant(const struct pf_pool *pool)
 }
 
 void
-pf_pool_born(struct pf_pool *pool, unsigned slot, pid_t pid, pf_time now)
+pf_pool_born(struct pf_pool *pool, unsigned slot, enum pf_kind kind, pid_t pid, pf_time now)
 {
     struct pf_slot *s = slot_of(pool, slot);
 
+    s->kind = kind;
     move(pool, s, PF_LIFE_BORN);
-    *s =
-        (struct pf_slot){.life = s->life, .pid = pid, .born = now, .birth = ++pool->births};
-    pool->last_birth = now;
+    *s = (struct pf_slot){
+        .life = s->life, .kind = kind, .pid = pid, .born = now, .birth = ++pool->births};
+    *(kind == PF_KIND_DEQUEUE ? &pool->last_dequeue : &pool->last_birth) = now;
     pool->vacant_from = slot + 1;
     if (slot >= pool->used)
         pool->used = slot + 1;
@@ -182,6 +196,8 @@ killed_from_outside(const struct pf_slot *s)
 static bool
 is_bad_start(const struct pf_slot *s)
 {
+    if (s->kind == PF_KIND_DEQUEUE)
+        return false; /* of one that fails there is one per interval at most */
     return s->failed || (!s->exempt && !proven(s, s->ended) && !killed_from_outside(s));
 }
 
@@ -191,7 +207,7 @@ is_bad_start(const struct pf_slot *s)
 static bool
 of_next_batch(const struct pf_pool *pool, const struct pf_slot *s)
 {
-    return s->birth > pool->births_at_failure;
+    return s->kind == PF_KIND_WORKER && s->birth > pool->births_at_failure;
 }
 
 static bool
@@ -235,8 +251,9 @@ pf_pool_proven_at(const struct pf_pool *pool)
     pf_time at = PF_NEVER;
 
     for (unsigned i = 0; i < pool->used; i++) {
-        if (pf_life_serving(pool->slots[i].life))
-            at = pf_time_earlier(at, pool->slots[i].born + PF_POOL_PROOF);
+        const struct pf_slot *s = &pool->slots[i];
+        if (s->kind == PF_KIND_WORKER && pf_life_serving(s->life))
+            at = pf_time_earlier(at, s->born + PF_POOL_PROOF);
     }
     return at;
 }
@@ -299,10 +316,26 @@ pf_pool_outdate(struct pf_pool *pool)
     pool->outdated = pool->births;
 }
 
+static unsigned
+alive(const unsigned count[PF_LIFE_COUNT_OF])
+{
+    unsigned sum = 0;
+
+    for (unsigned life = 0; life < PF_LIFE_COUNT_OF; life++)
+        sum += pf_life_alive((enum pf_life)life) ? count[life] : 0;
+    return sum;
+}
+
 unsigned
 pf_pool_alive(const struct pf_pool *pool)
 {
-    return pool->capacity - pool->count[PF_LIFE_VACANT] - pool->count[PF_LIFE_GONE];
+    return alive(pool->count);
+}
+
+unsigned
+pf_pool_dequeues(const struct pf_pool *pool)
+{
+    return alive(pool->dequeues);
 }
 
 unsigned

@@ -31,8 +31,17 @@ struct pf_told {
     pf_time since;     /* of being busy or idle */
 };
 
+/* What the process of a slot was forked for. A dequeue process (core/dequeue.h) lives the
+ * same life, but is no part of the pool: it is not counted, has no deadlines of its own,
+ * and its end says nothing of the workers. */
+enum pf_kind {
+    PF_KIND_WORKER,
+    PF_KIND_DEQUEUE,
+};
+
 struct pf_slot {
     enum pf_life life;
+    enum pf_kind kind;
     enum pf_reason reason; /* why it was asked, signalled, or (GONE) how it ended */
     enum pf_step step;     /* STOPPING only */
     bool was_ready;        /* it got further than STARTING */
@@ -66,17 +75,19 @@ enum pf_stop {
 
 struct pf_pool {
     struct pf_slot *slots;
-    unsigned capacity;                /* slots handed in */
-    unsigned used;                    /* no slot at or above this index was ever used */
-    unsigned count[PF_LIFE_COUNT_OF]; /* slots by life */
-    unsigned vacant_from;             /* no slot below this index is vacant */
-    uint64_t births;                  /* so far */
-    uint64_t births_at_failure;       /* births when the last bad start was counted */
-    uint64_t outdated;                /* births up to this number are to be replaced */
-    uint64_t requests_buried;         /* accepted by workers that are gone */
-    uint32_t random;                  /* state of the jitter's generator */
+    unsigned capacity;                   /* slots handed in */
+    unsigned used;                       /* no slot at or above this index was ever used */
+    unsigned count[PF_LIFE_COUNT_OF];    /* vacant slots, and workers by life */
+    unsigned dequeues[PF_LIFE_COUNT_OF]; /* dequeue processes by life */
+    unsigned vacant_from;                /* no slot below this index is vacant */
+    uint64_t births;                     /* so far */
+    uint64_t births_at_failure;          /* births when the last bad start was counted */
+    uint64_t outdated;                   /* births up to this number are to be replaced */
+    uint64_t requests_buried;            /* accepted by workers that are gone */
+    uint32_t random;                     /* state of the jitter's generator */
 
-    pf_time last_birth;
+    pf_time last_birth;       /* of a worker */
+    pf_time last_dequeue;     /* birth of a dequeue process, or the beginning */
     bool only_requests_prove; /* living for a while does not end a streak */
     struct pf_backoff start;  /* births that came to nothing */
     struct pf_backoff fork;   /* fork(2) refused */
@@ -103,8 +114,9 @@ void pf_pool_init(struct pf_pool *pool, struct pf_slot *slots, unsigned capacity
 /* The lowest vacant slot; capacity if there is none. */
 unsigned pf_pool_vacant(const struct pf_pool *pool);
 
-/* A worker was forked into a vacant slot. */
-void pf_pool_born(struct pf_pool *pool, unsigned slot, pid_t pid, pf_time now);
+/* A process was forked into a vacant slot. */
+void pf_pool_born(struct pf_pool *pool, unsigned slot, enum pf_kind kind, pid_t pid,
+                  pf_time now);
 
 /* fork(2), or something it needs, was refused. */
 void pf_pool_fork_failed(struct pf_pool *pool, pf_time now);
@@ -143,6 +155,7 @@ bool pf_pool_is_probing(const struct pf_pool *pool, pf_time now);
 
 /* Workers alive; serving; connections accepted by all workers there ever were. */
 unsigned pf_pool_alive(const struct pf_pool *pool);
+unsigned pf_pool_dequeues(const struct pf_pool *pool); /* dequeue processes alive */
 unsigned pf_pool_serving(const struct pf_pool *pool);
 uint64_t pf_pool_requests(const struct pf_pool *pool);
 

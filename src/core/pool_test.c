@@ -36,7 +36,7 @@ bear(struct fixture *f, pf_time now)
 {
     unsigned slot = pf_pool_vacant(&f->pool);
 
-    pf_pool_born(&f->pool, slot, (pid_t)(1000 + slot), now);
+    pf_pool_born(&f->pool, slot, PF_KIND_WORKER, (pid_t)(1000 + slot), now);
     return slot;
 }
 

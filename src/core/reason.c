@@ -10,6 +10,7 @@ pf_reason_text(enum pf_reason reason)
         [PF_REASON_SPARE] = "too few idle",
         [PF_REASON_QUEUE] = "connections are waiting",
         [PF_REASON_PROBE] = "one try after bad starts",
+        [PF_REASON_DEQUEUE] = "check_for_dequeue",
         [PF_REASON_MAX_SPARE] = "never needed, more idle than max_spare_servers",
         [PF_REASON_QUIET] = "not needed for spare_timeout",
         [PF_REASON_OVER_MAX] = "more than max_servers",

@@ -12,6 +12,7 @@ enum pf_reason {
     PF_REASON_SPARE,       /* fewer idle than min_spare_servers, or on demand none */
     PF_REASON_QUEUE,       /* connections wait in the kernel's queue */
     PF_REASON_PROBE,       /* one try after bad starts */
+    PF_REASON_DEQUEUE,     /* of a dequeue process: check_for_dequeue is over */
 
     /* asked to leave */
     PF_REASON_MAX_SPARE,    /* never needed, above max_spare_servers */

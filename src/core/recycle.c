@@ -18,7 +18,7 @@ pf_recycle_room(const struct pf_pool *pool, const struct pf_policy *policy, unsi
         return 0;
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
-        if (s->life == PF_LIFE_DRAINING &&
+        if (s->kind == PF_KIND_WORKER && s->life == PF_LIFE_DRAINING &&
             (s->reason == PF_REASON_MAX_REQUESTS || s->reason == PF_REASON_OUTDATED))
             under_way++;
     }
@@ -28,7 +28,7 @@ pf_recycle_room(const struct pf_pool *pool, const struct pf_policy *policy, unsi
 enum pf_reason
 pf_recycle_reason(const struct pf_pool *pool, const struct pf_slot *s)
 {
-    if (s->life != PF_LIFE_IDLE && s->life != PF_LIFE_BUSY)
+    if (s->kind != PF_KIND_WORKER || (s->life != PF_LIFE_IDLE && s->life != PF_LIFE_BUSY))
         return PF_REASON_NONE;
     if (s->told.wants_leave)
         return PF_REASON_MAX_REQUESTS;

@@ -49,7 +49,7 @@ room_is_shared(void **state)
         unsigned n = 0;
         pf_pool_init(&pool, slots, SLOTS, 1, 0);
         for (; n < r->starting + r->recycling + r->surplus; n++)
-            pf_pool_born(&pool, n, 1000, 0);
+            pf_pool_born(&pool, n, PF_KIND_WORKER, 1000, 0);
         for (unsigned k = r->starting; k < n; k++)
             pf_pool_asked(&pool, k,
                           k < r->starting + r->recycling ? PF_REASON_MAX_REQUESTS

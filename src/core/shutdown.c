@@ -61,6 +61,5 @@ bool
 pf_shutdown_finished(const struct pf_pool *pool)
 {
     return pool->stop == PF_STOP_GIVE_UP ||
-           (pool->stop != PF_STOP_NONE && pf_pool_alive(pool) == 0 &&
-            pool->count[PF_LIFE_GONE] == 0);
+           (pool->stop != PF_STOP_NONE && pool->count[PF_LIFE_VACANT] == pool->capacity);
 }

@@ -24,7 +24,7 @@ static void
 open(struct pf_pool *pool)
 {
     pf_pool_init(pool, slots, PF_COUNT(slots), 1, NOW);
-    pf_pool_born(pool, 0, 1000, NOW);
+    pf_pool_born(pool, 0, PF_KIND_WORKER, 1000, NOW);
 }
 
 static const struct {

@@ -47,7 +47,7 @@ add(struct fixture *f, unsigned count, enum pf_life life)
 {
     for (; count > 0; count--) {
         unsigned slot = pf_pool_vacant(&f->pool);
-        pf_pool_born(&f->pool, slot, 1000, NOW - 100 * S);
+        pf_pool_born(&f->pool, slot, PF_KIND_WORKER, 1000, NOW - 100 * S);
         if (life == PF_LIFE_IDLE || life == PF_LIFE_BUSY)
             pf_pool_told(&f->pool, slot,
                          &(struct pf_told){.ready = true, .busy = life == PF_LIFE_BUSY});

@@ -151,6 +151,18 @@ pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready)
 }
 
 void
+pf_board_say_log(struct pf_board *b, uint32_t mark)
+{
+    atomic_store(&b->hints->log_mark, mark);
+}
+
+uint32_t
+pf_board_take_log_broken(struct pf_board *b)
+{
+    return atomic_exchange(&b->hints->log_broken, 0);
+}
+
+void
 pf_board_wake(const struct pf_board_seat *seat)
 {
     pf_wake_ring(seat->wake_fd);
@@ -210,4 +222,31 @@ void
 pf_board_say_spent(struct pf_board_seat *seat)
 {
     atomic_store(&seat->slot->state, PF_BOARD_SPENT); /* from BUSY: not counted as idle */
+}
+
+void
+pf_board_say_apart(struct pf_board_seat *seat)
+{
+    atomic_store(&seat->slot->state, PF_BOARD_APART);
+}
+
+void
+pf_board_say_spoke(struct pf_board_seat *seat)
+{
+    atomic_fetch_add(&seat->slot->words, 1);
+    pf_board_wake(seat);
+}
+
+void
+pf_board_say_wants_stop(struct pf_board_seat *seat)
+{
+    atomic_store(&seat->slot->wants_stop, 1);
+    pf_board_say_spoke(seat);
+}
+
+void
+pf_board_say_log_broken(const struct pf_board_seat *seat, uint32_t mark)
+{
+    if (atomic_exchange(&seat->hints->log_broken, mark) != mark)
+        pf_board_wake(seat);
 }

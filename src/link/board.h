@@ -4,12 +4,16 @@
  *
  *   slot page (one per worker)       the worker writes, the master reads
  *     what it does, since when, how many connections it has accepted
+ *     (a dequeue process has a page too, and is never counted as idle)
  *
  *   hints page (one)                 everybody writes
  *     idle          how many workers are idle, and how often that changed
  *     lowest        the lowest idle count since the master last looked
  *     wake_below    an idle count below this wakes the master once; 0: none does
  *     want_ready    a worker that becomes ready wakes the master once
+ *     log_mark      the log's sink that should be written to (log/log.h)
+ *     log_broken    the mark of one that takes no more lines; whoever sets it wakes the
+ *                   master
  *
  * The master believes slot pages as gossip (core/pool.h) and hints only so far as to wake
  * up: who is alive, and who may do what, stands in its private table. Nothing on the board
@@ -36,6 +40,7 @@ enum pf_board_state {
     PF_BOARD_TO_BUSY,
     PF_BOARD_BUSY,
     PF_BOARD_SPENT, /* has accepted all it may; waits to be asked to leave */
+    PF_BOARD_APART, /* ready and at work of its own: a dequeue process */
 };
 
 struct pf_board_slot {
@@ -43,6 +48,8 @@ struct pf_board_slot {
     _Atomic uint32_t wants_leave; /* it has accepted about as many as it may */
     _Atomic uint64_t requests;    /* connections accepted */
     _Atomic int64_t since;        /* of being idle or busy; pf_time */
+    _Atomic uint32_t words;       /* messages it has put on its channel, roughly */
+    _Atomic uint32_t wants_stop;  /* of the server; and there was no room on the channel */
 };
 
 struct pf_board_hints {
@@ -50,6 +57,8 @@ struct pf_board_hints {
     _Atomic uint32_t lowest;
     _Atomic uint32_t wake_below;
     _Atomic uint32_t want_ready;
+    _Atomic uint32_t log_mark;
+    _Atomic uint32_t log_broken; /* 0: none is */
 };
 
 /* ---- the master's side ---- */
@@ -78,7 +87,8 @@ void pf_board_leave(struct pf_board *b);
 /* The master's view of a slot's page; NULL before its first worker. */
 struct pf_board_slot *pf_board_slot(const struct pf_board *b, unsigned slot);
 
-/* The worker of this slot is dead: it is not counted as idle any more. */
+/* The worker of this slot is dead, or what was born there is none: it is not counted as
+ * idle any more. */
 void pf_board_forget(struct pf_board *b, unsigned slot);
 
 /* Make the idle count what the slots say, if they hold still long enough to be sure. */
@@ -92,6 +102,11 @@ uint32_t pf_board_take_lowest(struct pf_board *b);
 /* From now on wake the master when fewer than wake_below are idle (0: never), and when a
  * worker becomes ready. True: fewer are idle already; nobody will wake the master. */
 bool pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready);
+
+/* Workers should write to the log's sink of this mark; and the mark of one that a worker
+ * found broken since the last call, 0: none did. */
+void pf_board_say_log(struct pf_board *b, uint32_t mark);
+uint32_t pf_board_take_log_broken(struct pf_board *b);
 
 /* ---- a worker's side ---- */
 
@@ -110,6 +125,16 @@ void pf_board_say_busy(struct pf_board_seat *seat, pf_time now, unsigned accepte
 /* Would like to be asked to leave; and: does not accept any more until it is. */
 void pf_board_say_wants_leave(struct pf_board_seat *seat);
 void pf_board_say_spent(struct pf_board_seat *seat);
+
+/* Ready, and never idle. */
+void pf_board_say_apart(struct pf_board_seat *seat);
+
+/* A message is on the channel, which the master does not watch; and: there was no room for
+ * the one that says that the server should stop. Both may be called in a signal handler. */
+void pf_board_say_spoke(struct pf_board_seat *seat);
+void pf_board_say_wants_stop(struct pf_board_seat *seat);
+/* The log's sink of this mark takes no more lines. Wakes the master once for each mark. */
+void pf_board_say_log_broken(const struct pf_board_seat *seat, uint32_t mark);
 
 /* Wake the master, whatever its reason. */
 void pf_board_wake(const struct pf_board_seat *seat);

@@ -167,6 +167,27 @@ wishes_are_told_once(void **state)
     shut(&f);
 }
 
+static void
+a_broken_log_is_told_once(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open(&f);
+    pf_board_say_log(&f.board, 8);
+    assert_int_equal(f.seats[1].hints->log_mark, 8);
+    assert_int_equal(pf_board_take_log_broken(&f.board), 0);
+    pf_board_say_log_broken(&f.seats[0], 8);
+    assert_true(rang(&f));
+    pf_board_say_log_broken(&f.seats[1], 8);
+    assert_false(rang(&f));
+    assert_int_equal(pf_board_take_log_broken(&f.board), 8);
+    assert_int_equal(pf_board_take_log_broken(&f.board), 0);
+    pf_board_say_log_broken(&f.seats[1], 16);
+    assert_true(rang(&f));
+    shut(&f);
+}
+
 /* ---- deaths
  * --------------------------------------------------------------------------------- */
 
@@ -359,6 +380,7 @@ main(void)
         cmocka_unit_test(crossing_wakes_once),
         cmocka_unit_test(readiness_wakes_once_if_wanted),
         cmocka_unit_test(wishes_are_told_once),
+        cmocka_unit_test(a_broken_log_is_told_once),
         cmocka_unit_test(the_count_survives_every_death),
         cmocka_unit_test(an_audit_waits_for_quiet),
         cmocka_unit_test(a_fresh_page_starts_again),

@@ -82,7 +82,7 @@ static const struct {
     {"too long", {PF_MESSAGE_LEAVE, 0, 0}, 12},
     {"one byte too long", {PF_MESSAGE_LEAVE, 0, 0}, 9},
     {"kind 0", {0, 0}, 8},
-    {"a kind there is not", {PF_MESSAGE_INIT_FAILED + 1, 0}, 8},
+    {"a kind there is not", {PF_MESSAGE_LOG + 1, 0}, 8},
     {"the largest kind", {UINT32_MAX, 0}, 8},
 };
 
@@ -151,6 +151,75 @@ an_end_with_unread_words_is_an_end(void **state)
 }
 
 static void
+a_descriptor_comes_along(void **state)
+{
+    struct pf_message message;
+    struct ends e;
+    int ends[2];
+    int passed = -1;
+    char c = 0;
+
+    (void)state;
+    open_both(&e);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pf_channel_send_fd(e.master, PF_MESSAGE_LOG, 17, ends[1]), 0);
+    assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), 0);
+    (void)close(ends[1]);
+    assert_int_equal(pf_channel_receive_fd(e.worker, &message, &passed), 0);
+    assert_int_equal(message.kind, PF_MESSAGE_LOG);
+    assert_int_equal(message.errnum, 17);
+    assert_true(fcntl(passed, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(write(passed, "x", 1), 1);
+    assert_int_equal(read(ends[0], &c, 1), 1);
+    (void)close(passed);
+    assert_int_equal(pf_channel_receive_fd(e.worker, &message, &passed), 0);
+    assert_int_equal(message.kind, PF_MESSAGE_LEAVE);
+    assert_int_equal(passed, -1);
+    assert_int_equal(pf_channel_receive_fd(e.worker, &message, &passed), -EAGAIN);
+    (void)close(ends[0]);
+    shut_both(&e);
+}
+
+/* Its other end sees the end of file only when no copy is left anywhere. */
+static void
+a_descriptor_that_nobody_wants_is_closed(void **state)
+{
+    static const char rubbish[] = "something else";
+    struct pf_message message;
+    struct iovec part = {.iov_base = (void *)(uintptr_t)rubbish, .iov_len = sizeof rubbish};
+    struct ends e;
+    int ends[2];
+    int passed = -1;
+    char c;
+
+    (void)state;
+    open_both(&e);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pf_channel_send_fd(e.worker, PF_MESSAGE_LOG, 1, ends[1]), 0);
+    assert_int_equal(pf_channel_receive(e.master, &message), 0); /* takes none */
+    {
+        union {
+            struct cmsghdr header;
+            char bytes[CMSG_SPACE(sizeof(int))];
+        } passage = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)),
+                                .cmsg_level = SOL_SOCKET,
+                                .cmsg_type = SCM_RIGHTS}};
+        struct msghdr parcel = {.msg_iov = &part,
+                                .msg_iovlen = 1,
+                                .msg_control = passage.bytes,
+                                .msg_controllen = sizeof passage.bytes};
+        memcpy(CMSG_DATA(&passage.header), &ends[1], sizeof ends[1]);
+        assert_int_equal(sendmsg(e.master, &parcel, 0), sizeof rubbish);
+    }
+    assert_int_equal(pf_channel_receive_fd(e.worker, &message, &passed), -EBADMSG);
+    assert_int_equal(passed, -1);
+    (void)close(ends[1]);
+    assert_int_equal(read(ends[0], &c, 1), 0);
+    (void)close(ends[0]);
+    shut_both(&e);
+}
+
+static void
 who_does_not_read_blocks_nobody(void **state)
 {
     struct ends e;
@@ -174,6 +243,8 @@ main(void)
         cmocka_unit_test(an_empty_record_is_the_end),
         cmocka_unit_test(the_end_is_noticed_after_the_last_words),
         cmocka_unit_test(an_end_with_unread_words_is_an_end),
+        cmocka_unit_test(a_descriptor_comes_along),
+        cmocka_unit_test(a_descriptor_that_nobody_wants_is_closed),
         cmocka_unit_test(who_does_not_read_blocks_nobody),
     };
 

@@ -3,7 +3,9 @@
 #define PF_LINK_HERITAGE_H
 
 #include "link/board.h"
+#include "link/turn.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -14,8 +16,11 @@ struct pf_heritage {
     const struct pf_recipe *recipe;
     const struct pf_listeners *listeners;
     struct pf_board_seat seat;
+    struct pf_turn turn;
     int pass_fd;     /* a bell that wakes one waiting worker; borrowed */
     int channel;     /* the worker's end; the worker owns it */
+    int wire;        /* likewise, of child_communication; -1: none */
+    bool dequeue;    /* runs the dequeue function and takes no connections */
     uint32_t random; /* this worker's share of the jitter */
     pid_t master;
 };

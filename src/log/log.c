@@ -1,61 +1,68 @@
-/* The log: format a line, write it if that does not block.
+/* The log: who speaks, what is said, and what became of it.
  *
- * Standard error may be a pipe that is shared with processes that expect it to block, so
- * O_NONBLOCK (a property of the pipe's end, not of our descriptor) is not set. poll(2)
- * says whether at least PIPE_BUF bytes fit; lines are shorter than that, and writes of
- * that size are atomic (pipe(7)). In the worst case, several processes seeing the same
- * room, a line waits for the reader once.
+ * A line goes through four steps. Does its level pass? Is the sink still the right one (in
+ * a worker: one load and a comparison)? Is it written? If not, it is counted, and if the
+ * sink is broken, whoever can repair it is told; the process that owns the sink does it
+ * itself and tries once more.
+ *
+ * A hook of the program's replaces the last two. It must not log: a line that it causes
+ * is dropped, or it would never end.
  *
  * The log is the one thing with file-scope state that all rooms may use: there is one
  * standard error per process, too. */
 #include "log/log.h"
 
 #include "base/text.h"
+#include "log/line.h"
+#include "log/sink.h"
+#include "os/clock.h"
+#include "os/fd.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
-    LINE_BYTES = 2048, /* less than PIPE_BUF */
-    TEXT_BYTES = LINE_BYTES / 4 - 64,
+    NAME_BYTES = 64,
+    TEXT_BYTES = 2048 / 4 - 64, /* every byte may become \xNN */
 };
 
 static struct {
-    const char *name;
+    char name[NAME_BYTES];
     int level;
-    int fd;
+    void (*hook)(enum prefork_log_level level, const char *text, void *data);
+    void *data;
+    bool in_hook;
     unsigned long lost; /* lines since the last one that got through */
-} the_log = {.name = "prefork", .level = PREFORK_LOG_NOTICE, .fd = STDERR_FILENO};
+    struct pf_sink sink;
+    struct pf_log_link link;
+} the_log = {
+    .name = "prefork",
+    .level = PREFORK_LOG_NOTICE,
+    .sink = PF_SINK_STDERR,
+};
 
 void
-pf_log_open(const char *name, int level)
+pf_log_open(const char *name, int level,
+            void (*hook)(enum prefork_log_level level, const char *text, void *data),
+            void *data)
 {
-    the_log.name = name;
+    (void)snprintf(the_log.name, sizeof the_log.name, "%s", name);
     the_log.level = level;
+    the_log.hook = hook;
+    the_log.data = data;
+    tzset(); /* while the files about time zones can be seen */
 }
 
-int
-pf_log_open_file(const char *path)
+void
+pf_log_close(void)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-
-    if (fd < 0)
-        return -errno;
-    if (the_log.fd != STDERR_FILENO)
-        (void)close(the_log.fd);
-    the_log.fd = fd;
-    return 0;
-}
-
-int
-pf_log_fd(void)
-{
-    return the_log.fd;
+    the_log.hook = NULL;
+    the_log.data = NULL;
+    pf_log_close_sink();
 }
 
 bool
@@ -64,65 +71,159 @@ pf_log_wants(enum prefork_log_level level)
     return (int)level <= the_log.level || level == PREFORK_LOG_ERROR;
 }
 
-static const char *
-level_name(enum prefork_log_level level)
-{
-    static const char *const names[] = {"error", "warning", "notice", "info", "debug"};
+/* ---- the sink -------------------------------------------------------------------- */
 
-    return (size_t)level < PF_COUNT(names) ? names[level] : "debug";
+int
+pf_log_open_sink(const struct pf_log_target *target, struct pf_error *error)
+{
+    struct pf_error warning = {0};
+    struct pf_sink fresh;
+    int r = pf_sink_open(&fresh, target, &warning);
+
+    if (r < 0)
+        return pf_error_set(error, warning.exit_code, -r, "%s", warning.text);
+    if (r == PF_SINK_E_UNREACHABLE)
+        pf_log(PREFORK_LOG_WARNING, "%s", warning.text);
+    pf_sink_close(&the_log.sink);
+    the_log.sink = fresh;
+    return 0;
+}
+
+void
+pf_log_close_sink(void)
+{
+    pf_sink_close(&the_log.sink);
+    the_log.lost = 0;
+}
+
+bool
+pf_log_is_stderr(void)
+{
+    return the_log.sink.target.kind == PF_LOG_STDERR && !the_log.hook;
+}
+
+void
+pf_log_give(uid_t uid)
+{
+    const struct pf_sink *s = &the_log.sink;
+    struct stat st;
+
+    if (s->target.kind != PF_LOG_FILE || fstat(s->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        st.st_uid == uid)
+        return;
+    if (fchown(s->fd, uid, (gid_t)-1) < 0)
+        pf_log(PREFORK_LOG_WARNING, "log_file %s cannot be given to user %u: %s",
+               s->target.path, (unsigned)uid, strerror(errno));
+}
+
+int
+pf_log_lead_stderr(void)
+{
+    if (dup2(the_log.sink.fd, STDERR_FILENO) < 0)
+        return -errno;
+    the_log.sink.leads_stderr = true;
+    return 0;
+}
+
+int
+pf_log_renew(void)
+{
+    return pf_sink_renew(&the_log.sink);
+}
+
+int
+pf_log_repair(pf_time now)
+{
+    return pf_sink_repair(&the_log.sink, now);
+}
+
+int
+pf_log_fd(void)
+{
+    return the_log.sink.fd;
+}
+
+uint32_t
+pf_log_mark(void)
+{
+    return the_log.sink.mark;
+}
+
+/* ---- following the owner --------------------------------------------------------- */
+
+void
+pf_log_follow(const struct pf_log_link *link)
+{
+    pf_sink_disown(&the_log.sink);
+    the_log.link = *link;
+}
+
+void
+pf_log_catch_up(void)
+{
+    const struct pf_log_link *l = &the_log.link;
+
+    if (l->mark && atomic_load(l->mark) != the_log.sink.mark)
+        l->fetch(l->context);
+}
+
+void
+pf_log_take(int fd, uint32_t mark)
+{
+    if (fd >= 0)
+        pf_sink_take(&the_log.sink, fd, mark);
+}
+
+/* ---- lines ----------------------------------------------------------------------- */
+
+static int
+repair_and_write(const struct pf_line *line)
+{
+    const struct pf_log_link *l = &the_log.link;
+
+    if (l->mark)
+        l->broken(the_log.sink.mark, l->context);
+    else if (pf_sink_repair(&the_log.sink, pf_clock_now()) == 0)
+        return pf_sink_write(&the_log.sink, line);
+    return -EPIPE;
 }
 
 static void
-add_time(struct pf_text *line)
+write_line(enum prefork_log_level level, const char *text)
 {
-    struct timespec now;
-    struct tm tm;
-    char text[32];
+    struct pf_line line = {
+        .name = the_log.name,
+        .pid = getpid(),
+        .level = level,
+        .lost = the_log.lost,
+        .text = text,
+    };
+    int r;
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (!localtime_r(&now.tv_sec, &tm) || strftime(text, sizeof text, "%F %T", &tm) == 0)
-        text[0] = '\0';
-    pf_text_add(line, "%s.%03ld", text, now.tv_nsec / 1000000);
-}
-
-static void
-add_printable(struct pf_text *line, const char *text)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < ' ' || c == 0x7f)
-            pf_text_add(line, "\\x%02X", c);
-        else
-            pf_text_add(line, "%c", c);
-    }
-}
-
-static bool
-write_line(const char *line, size_t length)
-{
-    struct pollfd sink = {.fd = the_log.fd, .events = POLLOUT};
-
-    return poll(&sink, 1, 0) == 1 && (sink.revents & POLLOUT) &&
-           write(the_log.fd, line, length) == (ssize_t)length;
-}
-
-static void
-log_text(enum prefork_log_level level, const char *text)
-{
-    char buffer[LINE_BYTES];
-    struct pf_text line;
-
-    pf_text_init(&line, buffer, sizeof buffer - 1);
-    add_time(&line);
-    pf_text_add(&line, " %s[%d] %s: ", the_log.name, (int)getpid(), level_name(level));
-    if (the_log.lost > 0)
-        pf_text_add(&line, "(%lu lines lost) ", the_log.lost);
-    add_printable(&line, text);
-    buffer[line.length] = '\n';
-    if (write_line(buffer, line.length + 1))
-        the_log.lost = 0;
-    else
+    (void)clock_gettime(CLOCK_REALTIME, &line.time);
+    pf_log_catch_up();
+    r = pf_sink_write(&the_log.sink, &line);
+    if (r == -EPIPE)
+        r = repair_and_write(&line);
+    if (r < 0)
         the_log.lost++;
+    else
+        the_log.lost = r == PF_REMOTE_E_EARLIER;
+}
+
+static void
+call_hook(enum prefork_log_level level, const char *text)
+{
+    char buffer[4 * TEXT_BYTES];
+    struct pf_text t;
+
+    if (the_log.in_hook)
+        return;
+    pf_text_init(&t, buffer, sizeof buffer);
+    pf_line_add_printable(&t, text);
+    the_log.in_hook = true;
+    the_log.hook(level, buffer, the_log.data);
+    the_log.in_hook = false;
 }
 
 void
@@ -133,7 +234,10 @@ pf_log_v(enum prefork_log_level level, const char *format, va_list args)
 
     if (pf_log_wants(level)) {
         (void)vsnprintf(text, sizeof text, format, args); /* a long line is cut */
-        log_text(level, text);
+        if (the_log.hook)
+            call_hook(level, text);
+        else
+            write_line(level, text);
     }
     errno = errnum;
 }

@@ -5,26 +5,32 @@
  *     2026-03-01 12:00:00.123 hello[4711] notice: started 5 workers: fewer than min_servers
  *
  * and are written whole by one write(2). Logging never blocks and never fails: a line that
- * the sink cannot take at once (its reader is stuck, the disk is full) is dropped and
- * counted, and the next line that gets through says how many were lost. What a peer or a
- * program put into a line cannot forge another: control characters are shown as \xNN. */
+ * the sink cannot take at once (its reader is stuck, the disk is full, the syslog daemon is
+ * gone) is dropped and counted, and the next line that gets through says how many were
+ * lost. What a peer or a program put into a line cannot forge another: control characters
+ * are shown as \xNN. */
 #ifndef PF_LOG_LOG_H
 #define PF_LOG_LOG_H
 
 #include "base/attr.h"
+#include "base/error.h"
+#include "base/time.h"
+#include "log/target.h"
 #include <prefork/prefork.h>
 
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
 
-/* Who speaks, and up to which level. name is borrowed for good. Standard error is the
- * sink until pf_log_open_file(). */
-void pf_log_open(const char *name, int level);
+/* Who speaks (copied), and up to which level. hook, if it is not NULL, gets every line
+ * that passes the level instead of the sink; data (borrowed) is its last argument. */
+void pf_log_open(const char *name, int level,
+                 void (*hook)(enum prefork_log_level level, const char *text, void *data),
+                 void *data);
 
-/* Append to a file from now on: 0 or a negative errno, then the sink is as before. */
-PF_MUST_USE int pf_log_open_file(const char *path);
-
-/* The descriptor that lines go to. */
-int pf_log_fd(void);
+/* Forget the hook; standard error is the sink again. */
+void pf_log_close(void);
 
 /* Would a line of this level be written? */
 bool pf_log_wants(enum prefork_log_level level);
@@ -32,5 +38,59 @@ bool pf_log_wants(enum prefork_log_level level);
 void pf_log(enum prefork_log_level level, const char *format, ...) PF_PRINTF(2, 3);
 void pf_log_v(enum prefork_log_level level, const char *format, va_list args)
     PF_PRINTF(2, 0);
+
+/* ---- the sink: standard error until it is opened ---- */
+
+/* From now on lines go where target (copied; its texts are borrowed) says. A syslog daemon
+ * that may be missing and is, is a warning on the sink before. 0, or a negative errno with
+ * the sentence and PREFORK_EXIT_SYSTEM; then the sink is as before. */
+PF_MUST_USE int pf_log_open_sink(const struct pf_log_target *target,
+                                 struct pf_error *error);
+
+/* Standard error is the sink again; the hook stays. */
+void pf_log_close_sink(void);
+
+/* Nobody but a reader of standard error would see a line. */
+bool pf_log_is_stderr(void);
+
+/* A log file of ours becomes uid's, who has to open it again one day. */
+void pf_log_give(uid_t uid);
+
+/* Descriptor 2 goes where the log file goes, from now on, also after it was opened anew.
+ * 0 or a negative errno. */
+PF_MUST_USE int pf_log_lead_stderr(void);
+
+/* Open the file anew by its name, or connect to the syslog daemon anew. 0, or a negative
+ * errno; then the sink is as before. -EINVAL: there is nothing to open. */
+PF_MUST_USE int pf_log_renew(void);
+
+/* Connect anew to a syslog daemon that was lost, at most once in a second. 0, or -EAGAIN:
+ * too early; or another negative errno. */
+PF_MUST_USE int pf_log_repair(pf_time now);
+
+/* The descriptor that lines go to (borrowed), and the mark that names it: another
+ * descriptor has another mark, which is never 0. */
+int pf_log_fd(void);
+uint32_t pf_log_mark(void);
+
+/* ---- in a worker, which is handed its sinks ---- */
+
+struct pf_log_link {
+    const _Atomic uint32_t *mark; /* of the sink that should be written to */
+    void (*fetch)(void *context); /* calls pf_log_take() if there is another one */
+    /* The sink with this mark is broken: whoever can repair it should know. */
+    void (*broken)(uint32_t mark, void *context);
+    void *context;
+};
+
+/* Before each line compare marks, and fetch a new sink if there is one. What only the
+ * process needs that opens sinks is closed. link is copied. */
+void pf_log_follow(const struct pf_log_link *link);
+
+/* The same without a line: before a program inherits standard error. */
+void pf_log_catch_up(void);
+
+/* The new sink; fd is consumed. -1: it got lost on the way, the old one stays. */
+void pf_log_take(int fd, uint32_t mark);
 
 #endif

@@ -64,6 +64,7 @@ bury(struct pf_master *m, const struct pf_action *a)
     const struct pf_slot *s = &m->pool.slots[a->slot];
     struct prefork_child child = {
         .pid = s->pid,
+        .kind = pf_master_kind(s->kind),
         .slot = a->slot,
         .wait_status = s->wait_status,
         .requests = s->told.requests,
@@ -74,6 +75,8 @@ bury(struct pf_master *m, const struct pf_action *a)
     pf_master_tell_obituary(m, a->slot);
     if (app->cleanup_dead_child_hook)
         app->cleanup_dead_child_hook(&child, app->data);
+    if (app->delete_child_hook)
+        app->delete_child_hook(s->pid, app->data);
     pf_pool_buried(&m->pool, a->slot);
     return true;
 }
@@ -93,11 +96,11 @@ close_doors(struct pf_master *m)
 }
 
 static bool
-give_birth(struct pf_master *m)
+give_birth(struct pf_master *m, enum pf_kind kind)
 {
     if (!pf_backoff_may_try(&m->pool.fork, m->now))
         return false; /* an earlier birth of this plan was refused */
-    if (pf_master_spawn(m))
+    if (pf_master_spawn(m, kind))
         return true;
     pf_pool_fork_failed(&m->pool, m->now);
     return false;
@@ -112,11 +115,13 @@ act(struct pf_master *m, const struct pf_action *a)
     case PF_ACTION_ASK: return ask(m, a);
     case PF_ACTION_TERM: return send_signal(m, a, PF_STEP_TERM, SIGTERM);
     case PF_ACTION_KILL: return send_signal(m, a, PF_STEP_KILL, SIGKILL);
-    case PF_ACTION_BIRTH: return give_birth(m);
+    case PF_ACTION_BIRTH: return give_birth(m, PF_KIND_WORKER);
+    case PF_ACTION_DEQUEUE: return give_birth(m, PF_KIND_DEQUEUE);
     }
     return false;
 }
 
+/* Before the first of them. */
 static void
 announce_births(const struct pf_master *m, const struct pf_plan *plan)
 {
@@ -127,8 +132,7 @@ announce_births(const struct pf_master *m, const struct pf_plan *plan)
         return;
     for (unsigned i = 0; i < plan->count; i++)
         births += plan->actions[i].kind == PF_ACTION_BIRTH;
-    if (births > 0)
-        app->run_n_children_hook(births, app->data);
+    app->run_n_children_hook(births, app->data);
 }
 
 static void
@@ -151,8 +155,9 @@ static bool
 is_ready_already(const struct pf_master *m)
 {
     for (unsigned i = 0; i < m->pool.used; i++) {
+        const struct pf_slot *slot = &m->pool.slots[i];
         const struct pf_board_slot *s = pf_board_slot(&m->board, i);
-        if (m->pool.slots[i].life == PF_LIFE_STARTING && s &&
+        if (slot->life == PF_LIFE_STARTING && slot->kind == PF_KIND_WORKER && s &&
             atomic_load(&s->state) != PF_BOARD_STARTING)
             return true;
     }
@@ -176,10 +181,18 @@ arm(struct pf_master *m, const struct pf_plan *plan)
 void
 pf_master_act(struct pf_master *m, struct pf_plan *plan)
 {
-    announce_births(m, plan);
-    for (unsigned i = 0; i < plan->count; i++)
+    bool births = false;
+
+    for (unsigned i = 0; i < plan->count; i++) {
+        if (plan->actions[i].kind == PF_ACTION_BIRTH && !births) {
+            births = true;
+            announce_births(m, plan);
+        }
         plan->actions[i].done = act(m, &plan->actions[i]);
+    }
     m->deadline = plan->count > 0 ? m->now : plan->deadline; /* the pool is another now */
     watch_doors(m, plan->watch_doors);
     arm(m, plan);
+    if (m->unheard)
+        m->deadline = m->now;
 }

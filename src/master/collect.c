@@ -8,17 +8,16 @@
  * other worker its attention: exits and signals are in the same batch of events. */
 #include "core/shutdown.h"
 #include "core/size.h"
-#include "link/channel.h"
 #include "log/log.h"
 #include "master/master.h"
 #include "master/tags.h"
 #include "os/clock.h"
-#include "os/fd.h"
 #include "os/signal.h"
 #include "os/wake.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 enum {
     EVENTS_MAX = 64,
@@ -36,20 +35,81 @@ stop(struct pf_master *m, int signum, enum pf_stop level)
     pf_shutdown_ask(&m->pool, level, m->now);
 }
 
+/* Many may say the same, and one may say it often: that makes nothing faster. */
+void
+pf_master_stop(struct pf_master *m, pid_t worker, const char *reason)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+
+    if (m->pool.stop != PF_STOP_NONE)
+        return;
+    if (reason[0] == '\0')
+        reason = "prefork_stop";
+    if (worker != 0)
+        pf_log(PREFORK_LOG_NOTICE, "%s (process %d): stopping", reason, (int)worker);
+    else
+        pf_log(PREFORK_LOG_NOTICE, "%s: stopping", reason);
+    if (app->before_shutdown)
+        app->before_shutdown(reason, app->data);
+    pf_shutdown_ask(&m->pool, PF_STOP_FAST, m->now);
+}
+
 static void
 step(struct pf_master *m, int signum, int direction)
 {
-    bool done = pf_size_step(&m->policy, direction, m->pool.capacity);
+    bool done =
+        pf_size_step(&m->policy, direction, m->pool.capacity - m->policy.max_dequeue);
 
     pf_log(PREFORK_LOG_NOTICE, "SIG%s: min_servers %u, max_servers %u%s",
            pf_signal_name(signum), m->policy.min_servers, m->policy.max_servers,
            done ? "" : " (as far as it goes)");
 }
 
+/* What the workers share is closed and opened before the first new one inherits it. */
+static void
+restart(struct pf_master *m, int signum)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+
+    if (m->pool.stop != PF_STOP_NONE)
+        return;
+    pf_log(PREFORK_LOG_NOTICE, "SIG%s: replacing all workers", pf_signal_name(signum));
+    if (app->restart_close_hook)
+        app->restart_close_hook(app->data);
+    pf_pool_outdate(&m->pool);
+    if (app->restart_open_hook)
+        app->restart_open_hook(app->data);
+}
+
+/* sig_passthrough. Functions of the program's own know what it means; what they may have
+ * started does not. A program that is served is meant itself. */
+static void
+pass_on(struct pf_master *m, int signum)
+{
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        const struct pf_process *process = &m->children[i].process;
+        int r = 0;
+        if (!pf_life_alive(m->pool.slots[i].life))
+            continue;
+        if (pf_master_runs_programs(m))
+            pf_process_signal(process, signum);
+        else
+            r = pf_process_signal_alone(process, signum);
+        if (r < 0 && r != -ESRCH)
+            pf_log(PREFORK_LOG_WARNING, "cannot pass signal %d (%s) on to process %d: %s",
+                   signum, pf_signal_name(signum), (int)process->pid, strerror(-r));
+        else
+            pf_log(PREFORK_LOG_DEBUG, "passed signal %d (%s) on to process %d", signum,
+                   pf_signal_name(signum), (int)process->pid);
+    }
+}
+
 /* Each signal's one meaning to the master (docs/SIGNALS.md). */
 static void
 take_signal(struct pf_master *m, int signum)
 {
+    if (pf_signal_is_in(m->setup.recipe->passthrough, signum))
+        pass_on(m, signum);
     switch (signum) {
     case SIGQUIT: stop(m, signum, PF_STOP_GRACEFUL); break;
     case SIGTERM:
@@ -57,11 +117,8 @@ take_signal(struct pf_master *m, int signum)
     case SIGTTIN: step(m, signum, +1); break;
     case SIGTTOU: step(m, signum, -1); break;
     case SIGHUP:
-    case SIGUSR2:
-        pf_log(PREFORK_LOG_NOTICE, "SIG%s: replacing all workers", pf_signal_name(signum));
-        pf_pool_outdate(&m->pool);
-        break;
-    case SIGUSR1: pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: ignored"); break;
+    case SIGUSR2: restart(m, signum); break;
+    case SIGUSR1: pf_master_reopen_log(m); break;
     default: break; /* SIGCHLD: an orphan ended; workers end on their pidfd */
     }
 }
@@ -75,53 +132,6 @@ take_signals(struct pf_master *m)
         take_signal(m, signum);
 }
 
-/* The channel's end of file. A program that accepts by itself closed it by its exec: that
- * is how it becomes ready. Any other worker is about to end. */
-static void
-lose_channel(struct pf_master *m, unsigned slot)
-{
-    struct pf_child *child = &m->children[slot];
-
-    pf_wait_remove(&m->wait, child->channel);
-    pf_fd_close(&child->channel);
-    if (m->setup.recipe->handler == PF_HANDLER_WAIT)
-        pf_pool_told(&m->pool, slot, &(struct pf_told){.ready = true, .since = m->now});
-}
-
-static void
-take_message(struct pf_master *m, unsigned slot, const struct pf_message *message)
-{
-    switch (message->kind) {
-    case PF_MESSAGE_EXEC_FAILED:
-        pf_master_tell_failure(m, slot, m->setup.recipe->program, message->errnum);
-        pf_pool_failed(&m->pool, slot);
-        break;
-    case PF_MESSAGE_INIT_FAILED:
-        pf_master_tell_failure(m, slot, NULL, message->errnum);
-        pf_pool_failed(&m->pool, slot);
-        break;
-    default: break; /* not a worker's to say */
-    }
-}
-
-void
-pf_master_hear(struct pf_master *m, unsigned slot)
-{
-    struct pf_message message;
-    int r = 0;
-
-    /* A bounded number per turn: a worker that talks without end starves nobody. */
-    for (unsigned n = 0; n < 16 && m->children[slot].channel >= 0; n++) {
-        r = pf_channel_receive(m->children[slot].channel, &message);
-        if (r == 0)
-            take_message(m, slot, &message);
-        else if (r == -EPIPE)
-            lose_channel(m, slot);
-        else if (r != -EBADMSG)
-            break;
-    }
-}
-
 static void
 take_event(struct pf_master *m, const struct pf_wait_event *event)
 {
@@ -132,6 +142,7 @@ take_event(struct pf_master *m, const struct pf_wait_event *event)
     case PF_TAG_WAKE: pf_wake_hush(m->wake); break;
     case PF_TAG_DOOR: m->door_rang = true; break;
     case PF_TAG_CHANNEL: pf_master_hear(m, slot); break;
+    case PF_TAG_WIRE: pf_master_talk(m, slot); break;
     case PF_TAG_EXIT: pf_master_reap(m, slot); break;
     }
 }
@@ -149,7 +160,7 @@ pf_master_read_slot(struct pf_master *m, unsigned slot)
                  &(struct pf_told){
                      .ready = state != PF_BOARD_STARTING,
                      .busy = state == PF_BOARD_BUSY || state == PF_BOARD_TO_BUSY ||
-                             state == PF_BOARD_SPENT,
+                             state == PF_BOARD_SPENT || state == PF_BOARD_APART,
                      .wants_leave = atomic_load(&s->wants_leave) != 0,
                      .requests = atomic_load(&s->requests),
                      .since = state == PF_BOARD_SPENT ? m->now : atomic_load(&s->since),
@@ -190,6 +201,8 @@ pf_master_collect(struct pf_master *m)
         take_event(m, &events[i]);
     if (count > 0)
         pf_master_reap_orphans(m); /* after the workers, which could be in front of them */
+    pf_master_heed_desk(m);
+    pf_master_hear_all(m);
     read_board(m);
     measure_queue(m);
 }

@@ -125,21 +125,34 @@ pf_daemon_write_pid(struct pf_daemonized *d, const char *path, struct pf_error *
     return 0;
 }
 
+static int
+redirect(const struct pf_log_target *log, int null_fd)
+{
+    if (null_fd < 0)
+        return null_fd;
+    if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(null_fd, STDOUT_FILENO) < 0)
+        return -errno;
+    if (log->kind == PF_LOG_FILE)
+        return pf_log_lead_stderr();
+    if (log->kind == PF_LOG_STDERR && log->named)
+        return 0;
+    return dup2(null_fd, STDERR_FILENO) < 0 ? -errno : 0;
+}
+
 int
 pf_daemon_redirect(const struct pf_daemon *settings, struct pf_error *error)
 {
     int null_fd;
-    int log_fd = pf_log_fd();
+    int r;
 
-    if (!settings->setsid && !(settings->background && settings->log_file))
+    if (!settings->setsid && !(settings->background && settings->log.kind != PF_LOG_STDERR))
         return 0;
     null_fd = pf_fd_open_null();
-    if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
-        dup2(null_fd, STDOUT_FILENO) < 0 ||
-        dup2(settings->log_file ? log_fd : null_fd, STDERR_FILENO) < 0)
-        return pf_error_set(error, PREFORK_EXIT_SYSTEM, errno,
-                            "cannot redirect standard descriptors: %s", strerror(errno));
-    (void)close(null_fd);
+    r = redirect(&settings->log, null_fd);
+    pf_fd_close(&null_fd);
+    if (r < 0)
+        return pf_error_set(error, PREFORK_EXIT_SYSTEM, -r,
+                            "cannot redirect standard descriptors: %s", strerror(-r));
     return 0;
 }
 

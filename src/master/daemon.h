@@ -25,8 +25,9 @@ PF_MUST_USE int pf_daemon_start(struct pf_daemonized *d, const struct pf_daemon 
 PF_MUST_USE int pf_daemon_write_pid(struct pf_daemonized *d, const char *path,
                                     struct pf_error *error);
 
-/* Standard descriptors of a daemon with a log file or a session of its own: the null
- * device, and the log. */
+/* Standard descriptors of a daemon with a log elsewhere or a session of its own: the null
+ * device, and for standard error the log file; it stays what it is if it was named as the
+ * log. */
 PF_MUST_USE int pf_daemon_redirect(const struct pf_daemon *settings,
                                    struct pf_error *error);
 

@@ -15,11 +15,12 @@
 #include <errno.h>
 #include <string.h>
 
-/* Slots: the workers there may be, twice over, so that TTIN has room. */
+/* Slots: the workers there may be, twice over, so that TTIN has room; and the dequeue
+ * processes. */
 static unsigned
 capacity_for(const struct pf_policy *policy)
 {
-    return 2 * policy->max_servers + 16;
+    return 2 * policy->max_servers + 16 + policy->max_dequeue;
 }
 
 static int
@@ -31,7 +32,7 @@ allocate(struct pf_master *m, unsigned capacity)
     if (!m->slots || !m->children)
         return -ENOMEM;
     for (unsigned i = 0; i < capacity; i++)
-        m->children[i] = (struct pf_child){.process.pidfd = -1, .channel = -1};
+        m->children[i] = (struct pf_child){.process.pidfd = -1, .channel = -1, .wire = -1};
     return pf_board_open(&m->board, capacity);
 }
 
@@ -50,7 +51,7 @@ open_ears(struct pf_master *m)
 
     if (r < 0)
         return r;
-    m->signals = pf_signal_open(pf_master_runs_programs(m));
+    m->signals = pf_signal_open(pf_master_reaps_others(m), m->setup.recipe->passthrough);
     if (m->signals < 0)
         return m->signals;
     m->wake = pf_wake_open();
@@ -94,6 +95,8 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     m->deadline = m->now;
     pf_pool_init(&m->pool, m->slots, capacity, setup->seed, m->now);
     m->pool.only_requests_prove = setup->recipe->handler == PF_HANDLER_NOWAIT;
+    pf_master_open_desk(m);
+    pf_master_tend_log(m);
     return 0;
 }
 
@@ -158,6 +161,7 @@ pf_master_run(struct pf_master *m)
         pf_master_act(m, plan);  /* fork, ask, signal, bury */
         pf_master_tell(m, plan); /* say what was done and why */
         announce(m);
+        pf_master_tend_log(m);
         measure(m);
     } while (!plan->finished);
     pf_master_sweep_orphans(m);
@@ -175,6 +179,7 @@ pf_master_drop_tables(struct pf_master *m)
 void
 pf_master_close(struct pf_master *m)
 {
+    pf_master_clear_desk();
     pf_signal_close(&m->signals);
     pf_signal_forget();
     pf_fd_close(&m->wake);

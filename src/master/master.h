@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "core/plan.h"
 #include "link/board.h"
+#include "link/turn.h"
 #include "net/listener.h"
 #include "os/process.h"
 #include "os/wait.h"
@@ -21,7 +22,12 @@
  * index. */
 struct pf_child {
     struct pf_process process;
-    int channel; /* the master's end; -1: none, or the worker closed its end */
+    int channel;       /* the master's end; -1: none, or the worker closed its end */
+    int wire;          /* likewise, of child_communication */
+    uint32_t log_mark; /* of the log's sink that it has, or has been sent */
+    uint32_t words;    /* of its page, when it was heard last */
+    bool speaks;       /* and there was more */
+    bool told_unread;  /* that child_is_talking_hook does not read */
 };
 
 /* Things that last as long as the master and are made before it. All borrowed. */
@@ -29,6 +35,7 @@ struct pf_master_setup {
     const struct pf_recipe *recipe;
     const struct pf_policy *policy; /* copied: TTIN and TTOU change the copy */
     struct pf_listeners *listeners;
+    struct pf_turn *turn;
     unsigned seed; /* of the jitter */
     /* The first worker is ready (or none is wanted yet): called once. May be NULL. */
     void (*on_ready)(void *context);
@@ -57,9 +64,13 @@ struct pf_master {
     pf_time deadline;     /* of the last plan */
     bool watches_doors;   /* the listeners are in the wait */
     bool door_rang;       /* this turn: a connection waits, and nobody else would take it */
+    bool unheard;         /* this turn: workers have said more than was listened to */
+    unsigned hear_from;   /* the slot to be heard first */
     bool announced;       /* on_ready was called */
     unsigned told_streak; /* the streak of bad starts that was told last */
     bool gave_up;         /* on_bad_start said so */
+    uint32_t log_mark;    /* of the sink that all workers have or have been sent */
+    uint32_t log_broken;  /* of the sink that a worker found broken; 0: none */
 
     /* Measured. */
     pf_time longest_turn;
@@ -95,16 +106,46 @@ void pf_master_tell_obituary(struct pf_master *m, unsigned slot);
 void pf_master_tell_failure(struct pf_master *m, unsigned slot, const char *program,
                             int errnum);
 
-/* spawn.c: fork a worker. False: refused. */
-bool pf_master_spawn(struct pf_master *m);
+/* spawn.c: fork a worker or a dequeue process. False: refused. */
+bool pf_master_spawn(struct pf_master *m, enum pf_kind kind);
+enum prefork_kind pf_master_kind(enum pf_kind kind);
 
-/* reap.c: let go of what belonged to a worker that ended. */
+/* reap.c: let go of what belonged to a worker that ended; children that are none of the
+ * pool's, which are waited for only if somebody wants that. */
 void pf_master_reap(struct pf_master *m, unsigned slot);
+bool pf_master_reaps_others(const struct pf_master *m);
 void pf_master_reap_orphans(struct pf_master *m);
 void pf_master_sweep_orphans(struct pf_master *m);
 
-/* collect.c: read what is left in a worker's channel; what its slot on the board says. */
-void pf_master_hear(struct pf_master *m, unsigned slot);
+/* reopen.c: open the log anew, as SIGUSR1 asks for; hand workers the sink that they lack,
+ * and look after a broken one. */
+void pf_master_reopen_log(struct pf_master *m);
+void pf_master_tend_log(struct pf_master *m);
+
+/* collect.c: what a slot on the board says; and: the program wants the server to stop.
+ * worker: which one; 0: here. */
 void pf_master_read_slot(struct pf_master *m, unsigned slot);
+void pf_master_stop(struct pf_master *m, pid_t worker, const char *reason);
+
+/* hear.c: take messages from the channel of a worker; of a dead one, all there are; of all
+ * workers that say on the board that they spoke. */
+void pf_master_hear(struct pf_master *m, unsigned slot);
+void pf_master_hear_last(struct pf_master *m, unsigned slot);
+void pf_master_hear_all(struct pf_master *m);
+
+/* talk.c: wait for words of the program's own on this wire (-1: fine), which is to be the
+ * worker's in this slot; there are some; there will be no more: its worker is dead. */
+PF_MUST_USE int pf_master_watch_wire(struct pf_master *m, unsigned slot, int wire);
+void pf_master_talk(struct pf_master *m, unsigned slot);
+void pf_master_talk_last(struct pf_master *m, unsigned slot);
+
+/* desk.c: make this the master that the calls below are about; nobody is, and nothing is
+ * wanted any more; a stop is wanted (also before the master is there, and in a signal
+ * handler); take that up; the wire of a worker, or -1. */
+void pf_master_open_desk(struct pf_master *m);
+void pf_master_clear_desk(void);
+void pf_master_want_stop(const char *reason);
+void pf_master_heed_desk(struct pf_master *m);
+int pf_master_child_fd(pid_t pid);
 
 #endif

@@ -6,7 +6,9 @@
  *
  * A master that runs programs has adopted the orphans among its descendants
  * (os/process.h). They are reaped as they end, and at the end of the server those that are
- * left are ended, for no program of the pool outlives it. */
+ * left are ended, for no program of the pool outlives it. Children of the program's own
+ * are reaped only if it asks for that by its other_child_died_hook: somebody else may be
+ * waiting for them. */
 #include "log/log.h"
 #include "master/master.h"
 #include "os/clock.h"
@@ -24,7 +26,8 @@ pf_master_reap(struct pf_master *m, unsigned slot)
 
     if (!pf_life_alive(s->life))
         return;
-    pf_master_hear(m, slot);
+    pf_master_hear_last(m, slot);
+    pf_master_talk_last(m, slot);
     pf_wait_remove(&m->wait, child->process.pidfd);
     if (pf_process_reap(&child->process, &status) < 0)
         return;
@@ -34,6 +37,7 @@ pf_master_reap(struct pf_master *m, unsigned slot)
     pf_master_read_slot(m, slot); /* how far it came decides how its end is judged */
     pf_board_forget(&m->board, slot);
     pf_pool_died(&m->pool, slot, status, m->now);
+    pf_turn_mend(m->setup.turn, s->pid);
     pf_wake_ring(m->pass); /* it may have been woken for a connection and died first */
 }
 
@@ -49,11 +53,27 @@ is_worker(void *context, pid_t pid)
     return false;
 }
 
+static void
+tell_other(void *context, pid_t pid, int wait_status)
+{
+    const struct pf_master *m = context;
+    const struct prefork_app *app = &m->setup.recipe->app;
+
+    if (app->other_child_died_hook)
+        app->other_child_died_hook(pid, wait_status, app->data);
+}
+
+bool
+pf_master_reaps_others(const struct pf_master *m)
+{
+    return pf_master_runs_programs(m) || m->setup.recipe->app.other_child_died_hook;
+}
+
 void
 pf_master_reap_orphans(struct pf_master *m)
 {
-    if (pf_master_runs_programs(m))
-        pf_process_reap_orphans(is_worker, m);
+    if (pf_master_reaps_others(m))
+        pf_process_reap_orphans(is_worker, tell_other, m);
 }
 
 /* Ended orphans orphan their own children to us in turn, so this goes round until nobody

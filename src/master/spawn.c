@@ -1,4 +1,5 @@
-/* The only place that forks a worker. The child never returns from here.
+/* The only place that forks a worker, or a dequeue process, which is told apart by its
+ * kind alone. The child never returns from here.
  *
  * A worker needs a page on the board, a channel and a process. Whatever of it is refused,
  * what was made before is given back and the refusal is a fact: births pause and are tried
@@ -8,6 +9,7 @@
  * copy of a sibling's channel would keep that sibling from noticing the master's death. */
 #include "link/channel.h"
 #include "link/heritage.h"
+#include "link/wire.h"
 #include "log/log.h"
 #include "master/master.h"
 #include "master/tags.h"
@@ -20,9 +22,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* There are two descriptors for every sibling, and closing them one by one would make a
- * birth dear in a large pool. They are marked in a map, and each unbroken run of marks is
- * closed by one call. */
+/* There are two or three descriptors for every sibling, and closing them one by one would
+ * make a birth dear in a large pool. They are marked in a map, and each unbroken run of
+ * marks is closed by one call. */
 enum {
     MAP_BITS = 65536, /* descriptors beyond are closed singly */
     WORD_BITS = 64,
@@ -74,6 +76,7 @@ close_siblings(struct pf_master *m)
 
     for (unsigned i = 0; i < m->pool.used; i++) {
         mark(map, m->children[i].channel);
+        mark(map, m->children[i].wire);
         mark(map, m->children[i].process.pidfd);
     }
     if (map)
@@ -86,6 +89,7 @@ static void
 forget_master(struct pf_master *m)
 {
     close_siblings(m);
+    pf_master_clear_desk();
     pf_wait_close(&m->wait);
     pf_signal_close(&m->signals);
     pf_board_leave(&m->board);
@@ -94,22 +98,73 @@ forget_master(struct pf_master *m)
         m->setup.on_fork(m->setup.context);
 }
 
+enum prefork_kind
+pf_master_kind(enum pf_kind kind)
+{
+    return kind == PF_KIND_DEQUEUE ? PREFORK_KIND_DEQUEUE : PREFORK_KIND_WORKER;
+}
+
+/* What is made for a worker before it is. -1: closed, or not made. */
+struct cradle {
+    unsigned slot;
+    enum pf_kind kind;
+    int channel; /* the master's ends */
+    int wire;
+    int worker_channel; /* the worker's */
+    int worker_wire;
+};
+
+static void
+close_cradle(struct cradle *c)
+{
+    pf_fd_close(&c->channel);
+    pf_fd_close(&c->wire);
+    pf_fd_close(&c->worker_channel);
+    pf_fd_close(&c->worker_wire);
+}
+
+/* A program that accepts by itself would not know what the wire is for. */
+static bool
+wants_wire(const struct pf_master *m, enum pf_kind kind)
+{
+    const struct pf_recipe *recipe = m->setup.recipe;
+
+    return recipe->child_communication && kind == PF_KIND_WORKER &&
+           recipe->handler != PF_HANDLER_WAIT;
+}
+
+static int
+open_cradle(const struct pf_master *m, struct cradle *c)
+{
+    int r = pf_channel_open(&c->channel, &c->worker_channel);
+
+    if (r == 0 && wants_wire(m, c->kind))
+        r = pf_wire_open(&c->wire, &c->worker_wire);
+    if (r < 0)
+        close_cradle(c);
+    return r;
+}
+
 PF_NORETURN static void
-become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master,
-              uint32_t random)
+become_worker(struct pf_master *m, struct cradle *c, pid_t master, uint32_t random)
 {
     struct pf_heritage heritage = {
         .recipe = m->setup.recipe,
         .listeners = m->setup.listeners,
-        .seat = {.slot = pf_board_claim(&m->board, slot),
+        .seat = {.slot = pf_board_claim(&m->board, c->slot),
                  .hints = m->board.hints,
                  .wake_fd = m->wake},
+        .turn = *m->setup.turn,
         .pass_fd = m->pass,
-        .channel = channel,
+        .channel = c->worker_channel,
+        .wire = c->worker_wire,
+        .dequeue = c->kind == PF_KIND_DEQUEUE,
         .random = random,
         .master = master,
     };
 
+    pf_fd_close(&c->channel);
+    pf_fd_close(&c->wire);
     forget_master(m);
     if (!heritage.seat.slot)
         _exit(PF_WORKER_EXIT_SETUP);
@@ -118,77 +173,87 @@ become_worker(struct pf_master *m, unsigned slot, int channel, pid_t master,
 
 /* The channel is watched only if the end of file on it means something by itself: a
  * program that accepts has become ready. What other workers say there are last words, read
- * when they are reaped; watching for them would wake the master twice for each end. */
+ * when they are reaped, or announced on their page; watching for them would wake the
+ * master twice for each end. */
 static int
-watch(struct pf_master *m, unsigned slot, const struct pf_process *process, int channel)
+watch(struct pf_master *m, const struct cradle *c, const struct pf_process *process)
 {
-    int r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, slot));
+    int r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, c->slot));
 
     if (r == 0 && m->setup.recipe->handler == PF_HANDLER_WAIT)
-        r = pf_wait_add(&m->wait, channel, pf_tag(PF_TAG_CHANNEL, slot));
-    return r;
+        r = pf_wait_add(&m->wait, c->channel, pf_tag(PF_TAG_CHANNEL, c->slot));
+    return r < 0 ? r : pf_master_watch_wire(m, c->slot, c->wire);
 }
 
 /* Keep what the master needs of the new worker. One whose end would not be seen must not
  * live. */
 static int
-adopt(struct pf_master *m, unsigned slot, struct pf_process *process, int channel)
+adopt(struct pf_master *m, const struct cradle *c, struct pf_process *process)
 {
-    int r = watch(m, slot, process, channel);
+    int r = watch(m, c, process);
 
     if (r < 0) {
         pf_process_abandon(process);
         return r;
     }
-    m->children[slot] = (struct pf_child){.process = *process, .channel = channel};
-    pf_pool_born(&m->pool, slot, process->pid, m->now);
+    m->children[c->slot] = (struct pf_child){.process = *process,
+                                             .channel = c->channel,
+                                             .wire = c->wire,
+                                             .log_mark = pf_log_mark()};
+    pf_pool_born(&m->pool, c->slot, c->kind, process->pid, m->now);
     return 0;
 }
 
 static int
-fork_worker(struct pf_master *m, unsigned slot)
+fork_worker(struct pf_master *m, struct cradle *c)
 {
     const struct prefork_app *app = &m->setup.recipe->app;
     uint32_t random = pf_pool_random(&m->pool);
     struct pf_process process;
     pid_t master = getpid();
-    int worker_end = -1;
-    int channel = -1;
-    int r = pf_channel_open(&channel, &worker_end);
+    int r;
 
-    if (r < 0)
-        return r;
     if (app->pre_fork_hook)
-        app->pre_fork_hook(app->data);
+        app->pre_fork_hook(pf_master_kind(c->kind), app->data);
     (void)fflush(NULL); /* or the child would print it again */
     r = pf_process_fork(&process);
-    if (r == 0) {
-        pf_fd_close(&channel);
-        become_worker(m, slot, worker_end, master, random);
-    }
-    pf_fd_close(&worker_end);
+    if (r == 0)
+        become_worker(m, c, master, random);
+    pf_fd_close(&c->worker_channel);
+    pf_fd_close(&c->worker_wire);
     if (r > 0)
-        r = adopt(m, slot, &process, channel);
+        r = adopt(m, c, &process);
     if (r < 0)
-        pf_fd_close(&channel);
+        close_cradle(c);
     else if (app->register_child)
-        app->register_child(process.pid, app->data);
+        app->register_child(process.pid, pf_master_kind(c->kind), app->data);
     return r;
 }
 
+static int
+give_birth(struct pf_master *m, unsigned slot, enum pf_kind kind)
+{
+    struct cradle c = {slot, kind, -1, -1, -1, -1};
+    int r = pf_board_fresh(&m->board, slot);
+
+    if (r == 0 && kind == PF_KIND_DEQUEUE)
+        pf_board_forget(&m->board, slot); /* it will never be idle */
+    if (r == 0)
+        r = open_cradle(m, &c);
+    return r == 0 ? fork_worker(m, &c) : r;
+}
+
 bool
-pf_master_spawn(struct pf_master *m)
+pf_master_spawn(struct pf_master *m, enum pf_kind kind)
 {
     unsigned slot = pf_pool_vacant(&m->pool);
     int r;
 
     if (slot == m->pool.capacity)
         return false;
-    r = pf_board_fresh(&m->board, slot);
-    if (r == 0)
-        r = fork_worker(m, slot);
+    r = give_birth(m, slot, kind);
     if (r < 0)
-        pf_log(PREFORK_LOG_WARNING, "cannot start a worker: %s; trying again soon",
-               strerror(-r));
+        pf_log(PREFORK_LOG_WARNING, "cannot start a %s: %s; trying again soon",
+               kind == PF_KIND_DEQUEUE ? "dequeue process" : "worker", strerror(-r));
     return r >= 0;
 }

@@ -7,6 +7,7 @@
  *   after_init          the program's first word
  *   listeners           with the starter's rights
  *   post_bind_hook
+ *   lock of serialize
  *   privileges          dropped for good; nothing below needs them
  *   pre_loop_hook
  *   the master          allocates what the loop needs
@@ -26,6 +27,7 @@
 #include "os/memory.h"
 #include "os/signal.h"
 #include "os/title.h"
+#include "worker/worker.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -38,6 +40,7 @@ struct startup {
     struct prefork *p;
     const struct pf_config *config;
     struct pf_listeners *listeners;
+    struct pf_turn turn;
     struct pf_daemonized daemonized;
     struct pf_master master;
     struct pf_error *error;
@@ -91,13 +94,7 @@ check_root(struct startup *s)
 static int
 open_log(struct startup *s)
 {
-    const char *path = s->config->daemon.log_file;
-    int r = path ? pf_log_open_file(path) : 0;
-
-    if (r < 0)
-        return pf_error_set(s->error, PREFORK_EXIT_SYSTEM, -r, "log_file %s: %s", path,
-                            strerror(-r));
-    return 0;
+    return pf_log_open_sink(&s->config->daemon.log, s->error);
 }
 
 /* A loop of the program's own needs no port, and sockets that were handed in stand for
@@ -119,12 +116,23 @@ open_listeners(struct startup *s)
 }
 
 static int
+open_turn(struct startup *s)
+{
+    const struct pf_config *config = s->config;
+
+    return pf_turn_open(&s->turn, config->recipe.serialize, config->daemon.lock_file,
+                        s->error);
+}
+
+static int
 drop_privileges(struct startup *s)
 {
     const struct pf_recipe *recipe = &s->config->recipe;
 
     if (!recipe->drop_privileges)
         return 0;
+    if (geteuid() == 0)
+        pf_log_give(recipe->uid);
     return pf_credential_drop(recipe->uid, recipe->gid, recipe->groups, recipe->group_count,
                               s->error);
 }
@@ -138,6 +146,14 @@ tell_ready(void *context)
     (void)pf_daemon_tell(&s->daemonized, PREFORK_EXIT_OK, "");
 }
 
+static const char *
+log_name(const struct startup *s)
+{
+    const char *path = s->config->daemon.log.path;
+
+    return path ? path : "the log";
+}
+
 /* In the foreground the master goes on trying: whoever started it sees the log. A starter
  * that waits for a verdict gets one, and the daemon ends. */
 static bool
@@ -148,8 +164,7 @@ tell_bad_start(void *context)
     if (s->daemonized.verdict < 0)
         return false;
     (void)pf_error_set(s->error, PREFORK_EXIT_UNAVAILABLE, ECHILD,
-                       "no worker became ready; see %s",
-                       s->config->daemon.log_file ? s->config->daemon.log_file : "the log");
+                       "no worker became ready; see %s", log_name(s));
     (void)kill(getpid(), SIGTERM);
     return true;
 }
@@ -180,6 +195,7 @@ open_master(struct startup *s)
                               .recipe = &s->config->recipe,
                               .policy = &s->config->policy,
                               .listeners = s->listeners,
+                              .turn = &s->turn,
                               .seed = seed(),
                               .on_ready = tell_ready,
                               .on_bad_start = tell_bad_start,
@@ -187,6 +203,30 @@ open_master(struct startup *s)
                               .context = s,
                           },
                           s->error);
+}
+
+/* There is nothing to listen on and nobody to supervise. */
+static int
+serve_inet(struct startup *s)
+{
+    int r = check_root(s);
+
+    if (r == 0)
+        r = open_log(s);
+    if (r == 0)
+        r = call_plain(s, "after_init", app(s)->after_init);
+    if (r == 0)
+        r = call(s, "post_bind_hook", app(s)->post_bind_hook);
+    if (r == 0)
+        r = drop_privileges(s);
+    if (r == 0)
+        r = call_plain(s, "pre_loop_hook", app(s)->pre_loop_hook);
+    if (r < 0)
+        return r;
+    pf_inet_serve(&s->config->recipe);
+    if (app(s)->pre_server_close_hook)
+        app(s)->pre_server_close_hook(app(s)->data);
+    return 0;
 }
 
 static int
@@ -209,6 +249,8 @@ prepare(struct startup *s)
     if (r == 0)
         r = call(s, "post_bind_hook", app(s)->post_bind_hook);
     if (r == 0)
+        r = open_turn(s);
+    if (r == 0)
         r = drop_privileges(s);
     if (r == 0)
         r = call_plain(s, "pre_loop_hook", app(s)->pre_loop_hook);
@@ -218,13 +260,20 @@ prepare(struct startup *s)
 }
 
 static void
+tell_listener(const struct pf_listener *l)
+{
+    if (l->shard == 0)
+        pf_log(PREFORK_LOG_NOTICE, "listening on %s%s", l->address,
+               l->inherited ? " (inherited)" : "");
+}
+
+static void
 tell_start(const struct startup *s)
 {
     const struct pf_policy *policy = &s->config->policy;
 
     for (unsigned i = 0; i < s->listeners->count; i++)
-        pf_log(PREFORK_LOG_NOTICE, "listening on %s%s", s->listeners->table[i].address,
-               s->listeners->table[i].inherited ? " (inherited)" : "");
+        tell_listener(&s->listeners->table[i]);
     pf_log(PREFORK_LOG_NOTICE, "starting: %u to %u workers", policy->min_servers,
            policy->max_servers);
 }
@@ -241,6 +290,7 @@ run(struct startup *s)
            (unsigned long long)pf_pool_requests(&s->master.pool),
            (double)s->master.longest_turn / (double)PF_MILLISECOND);
     pf_master_close(&s->master);
+    pf_signal_shield(); /* was taken down with the rest; there may be more to log */
 }
 
 static void
@@ -248,9 +298,20 @@ undo(struct startup *s)
 {
     pf_listeners_shut(s->listeners); /* without effect if the doors were closed */
     pf_listeners_close(s->listeners);
+    pf_turn_close(&s->turn);
     pf_daemon_finish(&s->daemonized);
     if (pf_daemon_tell(&s->daemonized, s->error->exit_code, s->error->text))
         s->error->text[0] = '\0'; /* said: not twice */
+}
+
+/* Who reads standard error gets the sentence from prefork_main() or from the starter. */
+void
+pf_startup_fail(const struct prefork_app *app, const char *text)
+{
+    if (app->fatal_hook)
+        app->fatal_hook(text, app->data);
+    if (!pf_log_is_stderr())
+        pf_log(PREFORK_LOG_ERROR, "%s", text);
 }
 
 int
@@ -271,11 +332,17 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
         .error = error,
     };
     pf_fd_fill_stdio();
-    if (prepare(s) == 0)
+    pf_master_clear_desk();
+    pf_signal_shield();
+    if (config->daemon.inet)
+        (void)serve_inet(s);
+    else if (prepare(s) == 0)
         run(s);
-    else if (pf_log_fd() != STDERR_FILENO)
-        pf_log(PREFORK_LOG_ERROR, "%s", error->text);
+    if (error->exit_code != PREFORK_EXIT_OK)
+        pf_startup_fail(app(s), error->text);
     undo(s);
+    pf_log_close_sink();
+    pf_signal_forget();
     pf_memory_free(s, sizeof *s);
     return error->exit_code;
 }

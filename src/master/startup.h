@@ -15,4 +15,8 @@ struct prefork;
 int pf_startup_run(struct prefork *p, const struct pf_config *config,
                    struct pf_listeners *listeners, struct pf_error *error);
 
+/* The server cannot start or ended by an error: fatal_hook, then the log, unless that is
+ * standard error, where whoever started the server says it. */
+void pf_startup_fail(const struct prefork_app *app, const char *text);
+
 #endif

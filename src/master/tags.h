@@ -9,6 +9,7 @@ enum pf_tag_kind {
     PF_TAG_WAKE,    /* a worker rang the bell */
     PF_TAG_DOOR,    /* a connection waits on a listener that nobody else watches */
     PF_TAG_CHANNEL, /* a worker said something, or closed its end */
+    PF_TAG_WIRE,    /* the program's own words came from a worker */
     PF_TAG_EXIT,    /* a worker ended */
 };
 

@@ -18,7 +18,8 @@ verb(enum pf_action_kind kind)
     case PF_ACTION_ASK: return "asked to leave";
     case PF_ACTION_TERM: return "sent SIGTERM to";
     case PF_ACTION_KILL: return "sent SIGKILL to";
-    case PF_ACTION_BIRTH: return "started";
+    case PF_ACTION_BIRTH:
+    case PF_ACTION_DEQUEUE: return "started";
     case PF_ACTION_BURY:
     case PF_ACTION_CLOSE_DOORS: break;
     }
@@ -54,8 +55,15 @@ tell_action(const struct pf_plan *plan, unsigned index)
             return;
         count += same(&plan->actions[i], a);
     }
-    pf_log(level_of(a), "%s %u worker%s: %s", verb(a->kind), count, count == 1 ? "" : "s",
-           pf_reason_text(a->reason));
+    pf_log(level_of(a), "%s %u %s%s: %s", verb(a->kind), count,
+           a->kind == PF_ACTION_DEQUEUE ? "dequeue process" : "worker",
+           count == 1 ? "" : "s", pf_reason_text(a->reason));
+}
+
+static const char *
+noun(const struct pf_slot *s)
+{
+    return s->kind == PF_KIND_DEQUEUE ? "dequeue process" : "worker";
 }
 
 static void
@@ -65,11 +73,12 @@ tell_end(const struct pf_slot *s, enum prefork_log_level level)
     unsigned long long requests = (unsigned long long)s->told.requests;
 
     if (WIFSIGNALED(s->wait_status))
-        pf_log(level, "worker %d killed by signal %d (%s) after %.3f s and %llu requests%s",
-               (int)s->pid, WTERMSIG(s->wait_status), strsignal(WTERMSIG(s->wait_status)),
-               age, requests, WCOREDUMP(s->wait_status) ? ", core dumped" : "");
+        pf_log(level, "%s %d killed by signal %d (%s) after %.3f s and %llu requests%s",
+               noun(s), (int)s->pid, WTERMSIG(s->wait_status),
+               strsignal(WTERMSIG(s->wait_status)), age, requests,
+               WCOREDUMP(s->wait_status) ? ", core dumped" : "");
     else
-        pf_log(level, "worker %d ended with status %d after %.3f s and %llu requests",
+        pf_log(level, "%s %d ended with status %d after %.3f s and %llu requests", noun(s),
                (int)s->pid, WEXITSTATUS(s->wait_status), age, requests);
 }
 
@@ -120,13 +129,13 @@ pf_master_tell(struct pf_master *m, const struct pf_plan *plan)
 void
 pf_master_tell_failure(struct pf_master *m, unsigned slot, const char *program, int errnum)
 {
-    int pid = (int)m->pool.slots[slot].pid;
+    const struct pf_slot *s = &m->pool.slots[slot];
     bool known = m->pool.start.streak > 0; /* the first of a streak was told */
     enum prefork_log_level level = known ? PREFORK_LOG_DEBUG : PREFORK_LOG_ERROR;
 
     if (program)
         pf_log(level, "cannot run %s: %s", program, strerror(errnum));
     else
-        pf_log(level, "worker %d could not start: child_init_hook returned %d", pid,
-               errnum);
+        pf_log(level, "%s %d could not start: child_init_hook returned %d", noun(s),
+               (int)s->pid, errnum);
 }

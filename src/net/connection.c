@@ -7,6 +7,7 @@
 #include "net/connection.h"
 
 #include "base/address.h"
+#include "net/listener.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,14 +17,15 @@
 #include <unistd.h>
 
 void
-pf_connection_open(struct prefork_conn *c, int fd, const char *listener_text)
+pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener *listener)
 {
     c->fd = fd;
-    c->listener_text = listener_text;
+    c->listener = listener;
     c->peer.known = true;
     c->peer.text[0] = c->peer.host[0] = '\0';
     c->local.known = false;
     c->local.text[0] = c->local.host[0] = '\0';
+    c->looked_up = false;
     c->input_start = c->input_end = 0;
 }
 
@@ -172,7 +174,13 @@ pf_connection_vprintf(struct prefork_conn *c, const char *format, va_list args)
 bool
 pf_connection_is_unix(const struct prefork_conn *c)
 {
-    return c->peer.address.ss_family == AF_UNIX;
+    return pf_proto_is_unix(c->listener->proto);
+}
+
+const char *
+pf_connection_proto(const struct prefork_conn *c)
+{
+    return pf_proto_name(c->listener->proto);
 }
 
 static struct pf_connection_end *
@@ -194,7 +202,7 @@ static const char *
 text_of(struct prefork_conn *c, struct pf_connection_end *end)
 {
     if (pf_connection_is_unix(c))
-        return c->listener_text; /* a client's own name says nothing, if it has one */
+        return c->listener->address; /* a client's own name says nothing, if it has one */
     if (end->text[0] == '\0')
         pf_address_format((const struct sockaddr *)&end->address, end->address_bytes,
                           end->text, sizeof end->text);

@@ -6,6 +6,7 @@
 #define PF_NET_CONNECTION_H
 
 #include "base/attr.h"
+#include "net/lookup.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 #include <sys/types.h>
 
 struct prefork_worker;
+struct pf_listener;
 
 enum {
     PF_CONNECTION_TEXT_BYTES = 128,
@@ -31,18 +33,20 @@ struct pf_connection_end {
 
 struct prefork_conn {
     int fd;
-    struct prefork_worker *worker; /* borrowed */
-    const char *listener_text;     /* of a unix socket: its path; borrowed */
+    struct prefork_worker *worker;      /* borrowed */
+    const struct pf_listener *listener; /* where it came in; borrowed */
     struct pf_connection_end peer;
     struct pf_connection_end local;
-    size_t input_start; /* bytes of input consumed */
-    size_t input_end;   /* bytes of input filled */
+    bool looked_up;          /* lookup is filled */
+    struct pf_lookup lookup; /* the peer's name */
+    size_t input_start;      /* bytes of input consumed */
+    size_t input_end;        /* bytes of input filled */
     char input[PF_CONNECTION_INPUT_BYTES];
 };
 
 /* c is about the connected socket fd (consumed) now. peer is copied from the caller's
  * fill: c->peer.address and address_bytes are set before. */
-void pf_connection_open(struct prefork_conn *c, int fd, const char *listener_text);
+void pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener *listener);
 
 /* Close the descriptor. */
 void pf_connection_close(struct prefork_conn *c);
@@ -55,6 +59,9 @@ int pf_connection_vprintf(struct prefork_conn *c, const char *format, va_list ar
     PF_PRINTF(2, 0);
 
 bool pf_connection_is_unix(const struct prefork_conn *c);
+
+/* "tcp", "unix", ...: static. */
+const char *pf_connection_proto(const struct prefork_conn *c);
 
 /* The texts of the public calls; never NULL. */
 const char *pf_connection_peer_text(struct prefork_conn *c);

@@ -55,15 +55,30 @@ enum ipv_source {
 
 struct protocol {
     const char *word;
-    bool supported;
     enum pf_proto proto;
 };
 
+#define PROTOCOLS "tcp, ssl, udp, unix or unixdgram"
+
+/* The first word for each is its name. */
 static const struct protocol protocols[] = {
-    {"tcp", true, PF_PROTO_TCP},  {"unix", true, PF_PROTO_UNIX},
-    {"udp", false, PF_PROTO_TCP}, {"unixdgram", false, PF_PROTO_UNIX},
-    {"ssl", false, PF_PROTO_TCP}, {"ssleay", false, PF_PROTO_TCP},
+    {"tcp", PF_PROTO_TCP},
+    {"ssl", PF_PROTO_SSL},
+    {"udp", PF_PROTO_UDP},
+    {"unix", PF_PROTO_UNIX},
+    {"unixdgram", PF_PROTO_UNIXDGRAM},
+    {"ssleay", PF_PROTO_SSL},
 };
+
+const char *
+pf_proto_name(enum pf_proto proto)
+{
+    for (size_t i = 0; i < PF_COUNT(protocols); i++) {
+        if (protocols[i].proto == proto)
+            return protocols[i].word;
+    }
+    return "";
+}
 
 /* A setting while it is read. */
 struct reading {
@@ -72,7 +87,8 @@ struct reading {
     char rest[SETTING_BYTES];        /* what is not understood yet */
     bool is_path;                    /* it begins with a slash */
     const struct protocol *protocol; /* NULL: not said yet */
-    bool has_type;                   /* sock_stream was said */
+    bool has_type;                   /* sock_stream or sock_dgram was said ... */
+    enum pf_proto type;              /* ... which makes a unix socket this */
     unsigned ipv[IPV_SOURCES];       /* PF_IPV_* and IPV_STAR; 0: not said */
 };
 
@@ -245,8 +261,7 @@ take_protocol(struct reading *r, const struct protocol *protocol)
 static int
 take_type(struct reading *r, const char *word)
 {
-    if (strcasecmp(word, "sock_dgram") == 0)
-        return refuse(r, "sock_dgram is not supported: only stream sockets are");
+    r->type = strcasecmp(word, "sock_dgram") == 0 ? PF_PROTO_UNIXDGRAM : PF_PROTO_UNIX;
     r->has_type = true;
     return 1;
 }
@@ -278,7 +293,7 @@ refuse_class(struct reading *r)
     if (r->is_path || word == r->rest || !isalpha((unsigned char)*word) ||
         !strstr(word, "::") || is_ipv6_literal(word))
         return 0;
-    return refuse(r, "protocol %.80s is not supported: use tcp or unix", word);
+    return refuse(r, "protocol %.80s is not supported: use " PROTOCOLS, word);
 }
 
 /* 1: the word was understood, 0: it was not. */
@@ -332,7 +347,7 @@ refuse_word(struct reading *r)
         return 0;
     if (consists_of(x.word, "0123456789"))
         return 0;
-    return refuse(r, "protocol %.80s is not known: use tcp or unix", x.word);
+    return refuse(r, "protocol %.80s is not known: use " PROTOCOLS, x.word);
 }
 
 static int
@@ -348,8 +363,8 @@ default_protocol(struct reading *r, const char *proto)
         return e;
     r->protocol = find_protocol(word[0] == '\0' ? "tcp" : word);
     if (!r->protocol)
-        return refuse(r, "protocol %.80s is not known: use tcp or unix", word);
-    if (r->is_path && r->protocol->supported)
+        return refuse(r, "protocol %.80s is not known: use " PROTOCOLS, word);
+    if (r->is_path && !pf_proto_is_unix(r->protocol->proto))
         r->protocol = find_protocol("unix");
     return 0;
 }
@@ -366,9 +381,6 @@ read_protocol(struct reading *r, const char *proto)
     if (e < 0)
         return e;
     PF_ASSERT(r->protocol);
-    if (!r->protocol->supported)
-        return refuse(r, "protocol %s is not supported: use tcp or unix",
-                      r->protocol->word);
     return 0;
 }
 
@@ -588,10 +600,13 @@ read_setting(struct reading *r, const char *host, const char *proto, const char 
     if (e < 0)
         return e;
     endpoint->proto = r->protocol->proto;
-    if (endpoint->proto == PF_PROTO_UNIX)
+    if (endpoint->proto == PF_PROTO_UNIX && r->has_type)
+        endpoint->proto = r->type;
+    if (pf_proto_is_unix(endpoint->proto))
         return read_path(r, endpoint);
     if (r->is_path)
-        return refuse(r, "a path needs the protocol unix, not tcp");
+        return refuse(r, "a path needs the protocol unix or unixdgram, not %s",
+                      r->protocol->word);
     e = read_ipv(r, ipv ? ipv : "*", &r->ipv[IPV_DEFAULT]);
     return e < 0 ? e : read_tcp(r, host, endpoint);
 }

@@ -21,8 +21,26 @@ enum {
 
 enum pf_proto {
     PF_PROTO_TCP,
-    PF_PROTO_UNIX, /* stream */
+    PF_PROTO_SSL, /* TLS on a TCP connection */
+    PF_PROTO_UDP,
+    PF_PROTO_UNIX,      /* stream */
+    PF_PROTO_UNIXDGRAM, /* datagrams */
 };
+
+static inline bool
+pf_proto_is_unix(enum pf_proto proto)
+{
+    return proto == PF_PROTO_UNIX || proto == PF_PROTO_UNIXDGRAM;
+}
+
+static inline bool
+pf_proto_is_datagram(enum pf_proto proto)
+{
+    return proto == PF_PROTO_UDP || proto == PF_PROTO_UNIXDGRAM;
+}
+
+/* "tcp", "ssl", ...: static. */
+const char *pf_proto_name(enum pf_proto proto);
 
 /* Which IP versions. PF_IPV_ANY: one dual-stack socket where the kernel has one. */
 enum {
@@ -37,6 +55,7 @@ struct pf_endpoint {
     char host[PF_ENDPOINT_HOST_BYTES]; /* "*", a name, or a literal without brackets */
     char port[PF_ENDPOINT_PORT_BYTES]; /* number, service name, or path of the socket */
     int backlog;                       /* connections the kernel may queue */
+    unsigned shards; /* TCP: sockets for each address; 0 and 1: one, without SO_REUSEPORT */
 
     /* Unix sockets only. */
     bool has_mode; /* mode below was set; otherwise the umask decides */

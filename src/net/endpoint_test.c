@@ -25,9 +25,10 @@ struct good {
     unsigned is_ipv;
 };
 
-#define TCP  PF_PROTO_TCP
-#define UNIX PF_PROTO_UNIX
-#define BOTH (PF_IPV_4 | PF_IPV_6)
+#define TCP   PF_PROTO_TCP
+#define UNIX  PF_PROTO_UNIX
+#define DGRAM PF_PROTO_UNIXDGRAM
+#define BOTH  (PF_IPV_4 | PF_IPV_6)
 
 static const struct good goods[] = {
     /* The examples of Net::Server. */
@@ -103,6 +104,17 @@ static const struct good goods[] = {
     {"own host", "*:80", "localhost", NULL, NULL, TCP, "*", "80", 0},
     {"explicit tcp", "80/tcp", NULL, "unix", NULL, TCP, "*", "80", 0},
     {"sock_stream of tcp", "80|sock_stream|tcp", NULL, NULL, NULL, TCP, "*", "80", 0},
+    {"udp", "80/udp", NULL, NULL, NULL, PF_PROTO_UDP, "*", "80", 0},
+    {"udp and ipv", "200/udp/IPv4", NULL, NULL, NULL, PF_PROTO_UDP, "*", "200", PF_IPV_4},
+    {"default udp", "80", NULL, "udp", NULL, PF_PROTO_UDP, "*", "80", 0},
+    {"ssl", "443/ssl", NULL, NULL, NULL, PF_PROTO_SSL, "*", "443", 0},
+    {"ssleay", "443,SSLeay", NULL, NULL, NULL, PF_PROTO_SSL, "*", "443", 0},
+    {"unixdgram", "/p/s|unixdgram", NULL, NULL, NULL, DGRAM, "*", "/p/s", 0},
+    {"slash unixdgram", "/p/s/unixdgram", NULL, NULL, NULL, DGRAM, "*", "/p/s", 0},
+    {"sock_dgram", "/p/s|sock_dgram|unix", NULL, NULL, NULL, DGRAM, "*", "/p/s", 0},
+    {"SOCK_DGRAM", "/p/SOCK|SOCK_DGRAM", NULL, NULL, NULL, DGRAM, "*", "/p/SOCK", 0},
+    {"default unixdgram", "/p", NULL, "unixdgram", NULL, DGRAM, "*", "/p", 0},
+    {"path, default ssl", "/p", NULL, "ssl", NULL, UNIX, "*", "/p", 0},
 
     /* Ip versions: proto beats host beats port beats setting. */
     {"setting 4", "80", NULL, NULL, "4", TCP, "*", "80", PF_IPV_4},
@@ -135,20 +147,13 @@ struct bad {
 };
 
 static const struct bad bads[] = {
-    {"udp", "80/udp", NULL, NULL, NULL, "protocol udp is not supported"},
-    {"udp and ipv", "200/udp/IPv4", NULL, NULL, NULL, "protocol udp is not supported"},
-    {"unixdgram", "/p/s|unixdgram", NULL, NULL, NULL,
-     "protocol unixdgram is not supported"},
-    {"sock_dgram", "/p/s|sock_dgram|unix", NULL, NULL, NULL, "sock_dgram is not supported"},
-    {"SOCK_DGRAM", "/p/SOCK|SOCK_DGRAM", NULL, NULL, NULL, "sock_dgram is not supported"},
-    {"ssl", "443/ssl", NULL, NULL, NULL, "protocol ssl is not supported"},
-    {"ssleay", "443,SSLeay", NULL, NULL, NULL, "protocol ssleay is not supported"},
     {"class", "80/My::Tcp", NULL, NULL, NULL, "protocol My::Tcp is not supported"},
     {"class and ipv", "80/My::Tcp/IPv4", NULL, NULL, NULL, "protocol My::Tcp is not supp"},
     {"legacy class", "80/MyTcp", NULL, NULL, NULL, "protocol MyTcp is not known"},
     {"default class", "80", NULL, "My::Tcp", NULL, "protocol My::Tcp is not known"},
-    {"default udp", "80", NULL, "udp", NULL, "protocol udp is not supported"},
-    {"default unixdgram", "/p", NULL, "unixdgram", NULL, "unixdgram is not supported"},
+    {"path as udp", "/p/s|udp", NULL, NULL, NULL,
+     "a path needs the protocol unix or unixdgram"},
+    {"ssl as unix", "80/ssl/unix", NULL, NULL, NULL, "two protocols, ssl and unix"},
     {"two protocols", "80/tcp/udp", NULL, NULL, NULL, "two protocols, tcp and udp"},
     {"path as tcp", "/p/s|tcp", NULL, NULL, NULL, "a path needs the protocol unix"},
     {"path and ipv", "/p/s|unix|IPv4", NULL, NULL, NULL, "IPv4 makes no sense for a path"},

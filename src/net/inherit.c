@@ -130,6 +130,7 @@ take_over(struct pf_listeners *ls, int fd, struct pf_error *error)
     e = set_flags(fd);
     if (e == 0)
         e = pf_listener_learn(&l);
+    l.proto = l.family == AF_UNIX ? PF_PROTO_UNIX : PF_PROTO_TCP;
     if (e < 0)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, -e, "LISTEN_FDS: descriptor %d: %s",
                             fd, strerror(-e));

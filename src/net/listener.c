@@ -13,9 +13,13 @@
  * is chosen by the kernel for the first target and then used for the others; nothing is
  * bound only to try it out.
  *
+ * With shards each target has several sockets, which the kernel chooses among for each
+ * connection. All of them stay open as long as the server, whichever workers come and go:
+ * so no queue is ever reset (docs/notes/0007).
+ *
  * A unix endpoint is one socket; its path comes from net/path.c and is given back to it.
  *
- * Deliberately absent: accepting, options of connections, SO_REUSEPORT. */
+ * Deliberately absent: accepting, options of connections. */
 #include "net/listener.h"
 
 #include "base/address.h"
@@ -131,7 +135,7 @@ pf_listener_port(const struct pf_listener *l)
 static int
 add_listener(struct opening *o, int fd)
 {
-    struct pf_listener l = {.fd = fd};
+    struct pf_listener l = {.fd = fd, .proto = o->endpoint->proto, .endpoint = o->endpoint};
     int e = pf_listener_learn(&l);
 
     if (e < 0) {
@@ -165,11 +169,15 @@ check_room(const struct opening *o)
 }
 
 static int
-count_covered(struct opening *o, const struct pf_listener *l)
+count_covered(struct opening *o, struct pf_listener *l)
 {
     o->served++;
-    if (!l->inherited)
+    if (l->inherited) {
+        l->endpoint = o->endpoint;
+        l->proto = o->endpoint->proto;
+    } else {
         tell(o, "%s is named twice: one socket serves both", l->address);
+    }
     return 0;
 }
 
@@ -328,36 +336,42 @@ covers(const struct pf_listener *l, const union address *a, socklen_t length,
     return t->dual && l->inherited && is_any_ipv4(a);
 }
 
-static const struct pf_listener *
+static struct pf_listener *
 find_covering(const struct opening *o, const struct target *t)
 {
     union address address = {.any.sa_family = AF_UNSPEC};
     socklen_t length = 0;
 
     for (unsigned i = 0; i < o->ls->count; i++) {
-        const struct pf_listener *l = &o->ls->table[i];
+        struct pf_listener *l = &o->ls->table[i];
         if (own_address(l, &address, &length) == 0 && covers(l, &address, length, t))
             return l;
     }
     return NULL;
 }
 
-/* A listening descriptor, or a negative errno. */
+static bool
+set(int fd, int level, int option, int value)
+{
+    return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+/* A listening descriptor, or a negative errno. The first shard asks for SO_REUSEPORT when
+ * it is bound, so that it is refused where another server listens; the others join it. */
 static int
-make_tcp(const struct target *t, int backlog)
+make_tcp(const struct target *t, int backlog, bool first, bool shared)
 {
     const int family = t->address.any.sa_family;
-    const int on = 1;
-    const int v6only = t->v6only;
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     int e;
 
     if (fd < 0)
         return -errno;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        (family != AF_INET6 ||
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) == 0) &&
-        bind(fd, &t->address.any, t->length) == 0 && listen(fd, backlog) == 0)
+    if (set(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+        (family != AF_INET6 || set(fd, IPPROTO_IPV6, IPV6_V6ONLY, t->v6only)) &&
+        (first || set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+        bind(fd, &t->address.any, t->length) == 0 &&
+        (!shared || set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) && listen(fd, backlog) == 0)
         return fd;
     e = -errno;
     (void)close(fd); /* nothing was written to it */
@@ -440,22 +454,45 @@ may_skip(const struct target *t, int errnum)
 }
 
 static int
+open_shard(struct opening *o, const struct target *t, unsigned shard)
+{
+    int r = check_room(o);
+
+    if (r < 0)
+        return r;
+    r = make_tcp(t, o->endpoint->backlog, shard == 0, o->endpoint->shards > 1);
+    if (r < 0)
+        return r;
+    r = add_listener(o, r);
+    if (r == 0)
+        o->ls->table[o->ls->count - 1].shard = shard;
+    return r;
+}
+
+/* All of them have the port that the first one got. */
+static int
+open_shards(struct opening *o, struct target *t)
+{
+    int r = open_shard(o, t, 0);
+
+    for (unsigned i = 1; r == 0 && i < o->endpoint->shards; i++) {
+        pf_address_set_port(&t->address.any,
+                            pf_listener_port(&o->ls->table[o->ls->count - 1]));
+        r = open_shard(o, t, i);
+    }
+    return r;
+}
+
+static int
 open_target(struct opening *o, struct target *t)
 {
-    const struct pf_listener *covering;
-    int fd;
+    struct pf_listener *covering;
 
     pf_address_set_port(&t->address.any, o->port);
     covering = find_covering(o, t);
     if (covering)
         return count_covered(o, covering);
-    fd = check_room(o);
-    if (fd < 0)
-        return fd;
-    fd = make_tcp(t, o->endpoint->backlog);
-    if (fd < 0)
-        return fd;
-    return add_listener(o, fd);
+    return open_shards(o, t);
 }
 
 static void
@@ -540,7 +577,7 @@ open_unix(struct opening *o)
     int e;
 
     for (unsigned i = 0; i < o->ls->count; i++) {
-        const struct pf_listener *l = &o->ls->table[i];
+        struct pf_listener *l = &o->ls->table[i];
         if (l->family == AF_UNIX && strcmp(l->address, path) == 0)
             return count_covered(o, l);
     }

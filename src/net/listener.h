@@ -22,7 +22,11 @@ enum {
 
 struct pf_listener {
     int fd;
-    int family;     /* AF_INET, AF_INET6, AF_UNIX */
+    int family; /* AF_INET, AF_INET6, AF_UNIX */
+    enum pf_proto proto;
+    const struct pf_endpoint *endpoint; /* what it was opened for; borrowed; NULL: handed
+                                           in, and no port asks for it */
+    unsigned shard;                     /* which of the sockets of its address, from 0 */
     bool inherited; /* handed in from outside: never shut down, never unlinked */
     bool v6only;
     char address[PF_LISTENER_TEXT_BYTES]; /* "127.0.0.1:8080", "[::1]:80", "/run/x.sock" */
@@ -39,7 +43,8 @@ struct pf_listeners {
 typedef void pf_listener_note(void *context, const char *text);
 
 /* Open every socket that the endpoint means and append it to *ls. Sockets in *ls that
- * were inherited and match one of them are used instead of a new one; an address
+ * were inherited and match one of them are used instead of a new one; endpoint is borrowed
+ * for as long as they are; an address
  * already in *ls is skipped (said through note, which may be NULL). Port 0 on several
  * addresses gets the same number on all.
  *

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct rlimit limit_at_start;
@@ -68,4 +69,29 @@ pf_fd_limit_restore(void)
 {
     if (limit_raised)
         (void)setrlimit(RLIMIT_NOFILE, &limit_at_start); /* lowering cannot fail */
+}
+
+void
+pf_fd_null_stdio(void)
+{
+    int fd = pf_fd_open_null();
+
+    (void)dup2(fd, STDIN_FILENO); /* fails only if there was no null device */
+    (void)dup2(fd, STDOUT_FILENO);
+    pf_fd_close(&fd);
+}
+
+void
+pf_fd_spare_client(void)
+{
+    struct stat in;
+    struct stat log;
+    int fd;
+
+    if (fstat(STDIN_FILENO, &in) < 0 || fstat(STDERR_FILENO, &log) < 0 ||
+        !S_ISSOCK(in.st_mode) || in.st_dev != log.st_dev || in.st_ino != log.st_ino)
+        return;
+    fd = pf_fd_open_null();
+    (void)dup2(fd, STDERR_FILENO);
+    pf_fd_close(&fd);
 }

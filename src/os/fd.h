@@ -19,6 +19,13 @@ PF_MUST_USE int pf_fd_open_null(void);
  * them, so that no socket gets one of these numbers. */
 void pf_fd_fill_stdio(void);
 
+/* Let descriptors 0 and 1 be the null device. */
+void pf_fd_null_stdio(void);
+
+/* Started by inetd(8), descriptors 0, 1 and 2 are the client's connection: let 2 be the
+ * null device then, for the log is not for clients. */
+void pf_fd_spare_client(void);
+
 /* Let the soft limit on open descriptors reach the hard one: the master needs a few per
  * worker. The limit as it was is kept for workers: pf_fd_limit_restore(). */
 void pf_fd_limit_raise(void);

@@ -16,11 +16,13 @@
 #include "os/process.h"
 
 #include "base/text.h"
+#include "os/signal.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -81,6 +83,12 @@ pf_process_signal(const struct pf_process *p, int signum)
 }
 
 int
+pf_process_signal_alone(const struct pf_process *p, int signum)
+{
+    return pidfd_send_signal(p->pidfd, signum, NULL, 0) < 0 ? -errno : 0;
+}
+
+int
 pf_process_reap(struct pf_process *p, int *ret_wait_status)
 {
     int status;
@@ -134,9 +142,12 @@ pf_process_adopt_orphans(void)
 }
 
 void
-pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context)
+pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
+                        void (*died)(void *context, pid_t pid, int wait_status),
+                        void *context)
 {
     siginfo_t info;
+    int status;
 
     for (;;) {
         info.si_pid = 0;
@@ -144,7 +155,8 @@ pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context
             return;
         if (is_ours(context, info.si_pid))
             return; /* its pidfd tells; what is behind it comes in the next turn */
-        (void)waitpid(info.si_pid, NULL, WNOHANG);
+        if (waitpid(info.si_pid, &status, WNOHANG) == info.si_pid)
+            died(context, info.si_pid, status);
     }
 }
 
@@ -209,6 +221,11 @@ prepare_attributes(posix_spawnattr_t *attributes)
     (void)sigemptyset(&none);
     (void)sigemptyset(&reset);
     (void)sigaddset(&reset, SIGPIPE);
+    for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
+        if (pf_signal_is_ignored(signum))
+            (void)sigaddset(&reset, signum);
+    }
+    (void)sigaddset(&reset, SIGXFSZ);
     (void)posix_spawnattr_setsigmask(attributes, &none);
     (void)posix_spawnattr_setsigdefault(attributes, &reset);
     (void)posix_spawnattr_setflags(attributes,
@@ -340,4 +357,14 @@ pf_process_find_program(const char *name, char **ret_path)
         return find_in_path(name, ret_path);
     r = check_executable(name);
     return r < 0 ? r : give(name, ret_path);
+}
+
+unsigned
+pf_process_processors(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) < 0)
+        return 1; /* more processors than the set has room for, or a filter */
+    return (unsigned)CPU_COUNT(&set);
 }

@@ -24,6 +24,10 @@ void pf_process_abandon(struct pf_process *child);
  * while it does not lead one yet. An ended process is not an error. */
 void pf_process_signal(const struct pf_process *p, int signum);
 
+/* Send it to this process alone, whatever group it leads. 0 or a negative errno: -ESRCH if
+ * it has ended. */
+int pf_process_signal_alone(const struct pf_process *p, int signum);
+
 /* Reap it: 0 and its wait status, or -EAGAIN: it still lives. The pidfd is closed. */
 PF_MUST_USE int pf_process_reap(struct pf_process *p, int *ret_wait_status);
 
@@ -41,21 +45,28 @@ void pf_process_die_with_parent(int signum, pid_t parent);
  * init's, so that none of them can outlive it unseen. 0 or a negative errno. */
 PF_MUST_USE int pf_process_adopt_orphans(void);
 
-/* Reap adopted orphans that ended; children for which is_ours() is true are left alone. */
-void pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context);
+/* Reap children that ended but those for which is_ours() is true; each of them is told to
+ * died() with its wait status. */
+void pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
+                             void (*died)(void *context, pid_t pid, int wait_status),
+                             void *context);
 
 /* Send a signal to every child that is not ours. How many there are. Reads /proc. */
 unsigned pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
                                    void *context);
 
 /* Start a program and wait for its end: path with argv and environment, descriptors 0 and
- * 1 being fd. Signals that were ignored or blocked here are default and open there. The
+ * 1 being fd. No signal is blocked there, and
+ * those that pf_signal_ignore() was called for, and SIGPIPE, have their default. The
  * program stays in this process's group. *running is its pid while it lives and 0
  * otherwise, as seen by handlers of SIGTERM, SIGINT and SIGQUIT, which may want to pass the
  * signal on.
  * 0 and the wait status, or the negative errno of what refused to start it. */
 PF_MUST_USE int pf_process_run(const char *path, char *const argv[], char *const envp[],
                                int fd, volatile pid_t *running, int *ret_wait_status);
+
+/* How many processors this process may run on; at least 1. */
+unsigned pf_process_processors(void);
 
 /* The path that execvp(3) would run for this name: 0 and the path (given), or a negative
  * errno: -ENOENT, -EACCES, ... */

@@ -1,8 +1,9 @@
 /* Signals of the master: one signalfd(2).
  *
- * What the process had at its start (mask, disposition of SIGPIPE) is kept here, because
- * it has to be given back exactly: to workers, whose code and programs expect it, and to
- * the caller of prefork_run(). These are the only file-scope variables of the room that a
+ * What the process had at its start (mask, dispositions of SIGPIPE and SIGXFSZ) is kept
+ * here, because it has to be given back exactly: to workers, whose code and programs expect
+ * it, and to the caller of prefork_run(). What a worker ignores is remembered, because the
+ * programs it starts should not. These are the only file-scope variables of the room that a
  * signal has to do with. */
 #include "os/signal.h"
 
@@ -19,7 +20,10 @@ static const int listened[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
 
 static sigset_t mask_at_start;
 static struct sigaction pipe_at_start;
+static struct sigaction limit_at_start; /* of SIGXFSZ */
 static bool is_open;
+static pf_signal_set ignored; /* by pf_signal_ignore() */
+static bool is_shielded;
 
 static void
 heed_children(void)
@@ -32,7 +36,7 @@ heed_children(void)
 }
 
 int
-pf_signal_open(bool children)
+pf_signal_open(bool children, pf_signal_set more)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t set;
@@ -41,6 +45,10 @@ pf_signal_open(bool children)
     (void)sigemptyset(&set);
     for (size_t i = 0; i < PF_COUNT(listened); i++)
         (void)sigaddset(&set, listened[i]);
+    for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
+        if (pf_signal_is_in(more, signum))
+            (void)sigaddset(&set, signum);
+    }
     if (children)
         (void)sigaddset(&set, SIGCHLD);
     fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -76,8 +84,21 @@ pf_signal_close(int *fd)
 }
 
 void
+pf_signal_shield(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    if (!is_shielded)
+        (void)sigaction(SIGXFSZ, &ignore, &limit_at_start);
+    is_shielded = true;
+}
+
+void
 pf_signal_forget(void)
 {
+    if (is_shielded)
+        (void)sigaction(SIGXFSZ, &limit_at_start, NULL);
+    is_shielded = false;
     if (!is_open)
         return;
     is_open = false;
@@ -88,8 +109,8 @@ pf_signal_forget(void)
 void
 pf_signal_handle_end(void (*handler)(int signum))
 {
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction end = {.sa_handler = handler};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
 
     /* One of them is enough: the handler must not interrupt itself. */
     (void)sigemptyset(&end.sa_mask);
@@ -100,6 +121,34 @@ pf_signal_handle_end(void (*handler)(int signum))
     (void)sigaction(SIGINT, &end, NULL);
     (void)sigaction(SIGQUIT, &end, NULL);
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+void
+pf_signal_handle_hangup(void (*handler)(int signum))
+{
+    struct sigaction leave = {.sa_handler = handler, .sa_flags = SA_RESTART};
+
+    (void)sigemptyset(&leave.sa_mask);
+    (void)sigaction(SIGHUP, &leave, NULL);
+}
+
+void
+pf_signal_ignore(int signum)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction was;
+
+    if (sigaction(signum, NULL, &was) < 0 || was.sa_handler != SIG_DFL)
+        return;
+    if (sigaction(signum, &ignore, NULL) == 0)
+        ignored |= (pf_signal_set)1 << (signum - 1);
+}
+
+bool
+pf_signal_is_ignored(int signum)
+{
+    return pf_signal_is_in(ignored, signum);
 }
 
 const char *

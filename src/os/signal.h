@@ -9,25 +9,48 @@
 #include "base/attr.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* Block the signals the master listens to and open a non-blocking, close-on-exec
- * descriptor on which they arrive; SIGCHLD only if the master has children besides its
- * workers, whose ends arrive on their pidfd. The mask and SIGPIPE's disposition as they
- * were are kept for pf_signal_forget(); a SIGCHLD that was ignored, which would let no
- * end be waited for, is set to its default for good. The descriptor, or a negative
+/* A set of signals: bit n - 1 is signal n. */
+typedef uint64_t pf_signal_set;
+
+enum { PF_SIGNAL_LAST = 64 };
+
+static inline bool
+pf_signal_is_in(pf_signal_set set, int signum)
+{
+    return set >> (signum - 1) & 1;
+}
+
+/* Block the signals the master listens to, and those in more, and open a non-blocking,
+ * close-on-exec descriptor on which they arrive; SIGCHLD only if the master has children
+ * besides its workers, whose ends arrive on their pidfd. The mask and SIGPIPE's disposition
+ * as they were are kept for pf_signal_forget(); a SIGCHLD that was ignored, which would let
+ * no end be waited for, is set to its default for good. The descriptor, or a negative
  * errno. */
-PF_MUST_USE int pf_signal_open(bool children);
+PF_MUST_USE int pf_signal_open(bool children, pf_signal_set more);
 
 /* The next signal that arrived: its number, or 0: no more for now. */
 int pf_signal_next(int fd);
 
-/* Close the descriptor, and undo pf_signal_open(): in a worker, or when the master is
- * done. Signals that are still pending in the master are dropped. */
+/* Ignore SIGXFSZ, which would end whoever logs to a file that has reached the limit of the
+ * process. The disposition as it was is kept for pf_signal_forget(). */
+void pf_signal_shield(void);
+
+/* Close the descriptor, and undo pf_signal_open() and pf_signal_shield(): in a worker, or
+ * when the master is done. Signals that are still pending in the master are dropped. */
 void pf_signal_close(int *fd);
 void pf_signal_forget(void);
 
-/* In a worker: run handler on SIGTERM, SIGINT and SIGQUIT; ignore SIGPIPE. */
+/* In a worker: run handler on SIGTERM, SIGINT and SIGQUIT, and ignore SIGPIPE and SIGXFSZ;
+ * on SIGHUP, where system calls go on afterwards. */
 void pf_signal_handle_end(void (*handler)(int signum));
+void pf_signal_handle_hangup(void (*handler)(int signum));
+
+/* In a worker: ignore a signal that has its default. It has that again in programs that
+ * pf_process_run() starts; pf_signal_is_ignored() says for which signals this was done. */
+void pf_signal_ignore(int signum);
+bool pf_signal_is_ignored(int signum);
 
 /* "TERM" for SIGTERM, and so on. */
 const char *pf_signal_name(int signum);

@@ -24,7 +24,7 @@ signals_are_read_and_interrupt_nothing(void **state)
 {
     unsigned seen = 0;
     int signum;
-    int fd = pf_signal_open(false);
+    int fd = pf_signal_open(false, 0);
 
     (void)state;
     assert_true(fd >= 0);
@@ -66,7 +66,7 @@ mask_and_dispositions_come_back(void **state)
     (void)sigaddset(&before, SIGUSR1); /* somebody's own wish */
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)sigaction(SIGPIPE, &pipe_before, NULL);
-    fd = pf_signal_open(false);
+    fd = pf_signal_open(false, 0);
     (void)sigaction(SIGPIPE, NULL, &pipe_now);
     assert_true(pipe_now.sa_handler == SIG_IGN);
     pf_signal_close(&fd);
@@ -97,6 +97,7 @@ a_worker_ends_by_its_handler(void **state)
         pid_t pid = fork();
         if (pid == 0) {
             pf_signal_handle_end(leave);
+            pf_signal_ignore(SIGPIPE);
             (void)raise(SIGPIPE);
             (void)raise(ends[i]);
             _exit(1);
@@ -104,6 +105,40 @@ a_worker_ends_by_its_handler(void **state)
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(WEXITSTATUS(status), 100 + ends[i]);
     }
+}
+
+static void
+other_signals_are_read_too(void **state)
+{
+    const pf_signal_set more =
+        (pf_signal_set)1 << (SIGWINCH - 1) | (pf_signal_set)1 << (SIGRTMIN + 2 - 1);
+    int fd = pf_signal_open(false, more);
+
+    (void)state;
+    (void)raise(SIGWINCH);
+    assert_int_equal(pf_signal_next(fd), SIGWINCH);
+    (void)raise(SIGRTMIN + 2);
+    assert_int_equal(pf_signal_next(fd), SIGRTMIN + 2);
+    assert_int_equal(pf_signal_next(fd), 0);
+    pf_signal_close(&fd);
+    pf_signal_forget();
+}
+
+static void
+only_defaults_are_ignored(void **state)
+{
+    struct sigaction now;
+
+    (void)state;
+    (void)signal(SIGUSR2, leave);
+    pf_signal_ignore(SIGUSR2);
+    pf_signal_ignore(SIGTTIN);
+    (void)sigaction(SIGUSR2, NULL, &now);
+    assert_true(now.sa_handler == leave && !pf_signal_is_ignored(SIGUSR2));
+    (void)sigaction(SIGTTIN, NULL, &now);
+    assert_true(now.sa_handler == SIG_IGN && pf_signal_is_ignored(SIGTTIN));
+    (void)signal(SIGUSR2, SIG_DFL);
+    (void)signal(SIGTTIN, SIG_DFL);
 }
 
 static void
@@ -122,6 +157,8 @@ main(void)
         cmocka_unit_test(signals_are_read_and_interrupt_nothing),
         cmocka_unit_test(mask_and_dispositions_come_back),
         cmocka_unit_test(a_worker_ends_by_its_handler),
+        cmocka_unit_test(other_signals_are_read_too),
+        cmocka_unit_test(only_defaults_are_ignored),
         cmocka_unit_test(names),
     };
 

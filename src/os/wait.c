@@ -45,12 +45,24 @@ pf_wait_add_exclusive(struct pf_wait *w, int fd, uint64_t tag)
     return control(w, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE, tag);
 }
 
+static int
+add_or_renew(struct pf_wait *w, int fd, uint32_t events, uint64_t tag)
+{
+    int r = control(w, EPOLL_CTL_ADD, fd, events, tag);
+
+    return r == -EEXIST ? control(w, EPOLL_CTL_MOD, fd, events, tag) : r;
+}
+
 int
 pf_wait_add_once(struct pf_wait *w, int fd, uint64_t tag)
 {
-    int r = control(w, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLONESHOT, tag);
+    return add_or_renew(w, fd, EPOLLIN | EPOLLONESHOT, tag);
+}
 
-    return r == -EEXIST ? control(w, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT, tag) : r;
+int
+pf_wait_add_edge(struct pf_wait *w, int fd, uint64_t tag)
+{
+    return add_or_renew(w, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, tag);
 }
 
 void

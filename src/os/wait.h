@@ -35,6 +35,10 @@ PF_MUST_USE int pf_wait_add_exclusive(struct pf_wait *w, int fd, uint64_t tag);
  * is called again. */
 PF_MUST_USE int pf_wait_add_once(struct pf_wait *w, int fd, uint64_t tag);
 
+/* Report fd with this tag when something new has come or the other end was closed
+ * (edge-triggered). Called again for the same fd: also if something is still there. */
+PF_MUST_USE int pf_wait_add_edge(struct pf_wait *w, int fd, uint64_t tag);
+
 /* Forget fd; to be called before it is closed. Unknown is fine. */
 void pf_wait_remove(struct pf_wait *w, int fd);
 

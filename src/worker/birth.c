@@ -27,6 +27,24 @@ set_limits(struct prefork_worker *w)
     w->ask_at = most > 0 ? most - shorter : 0;
 }
 
+/* Before the master's mask is lifted: a signal that was sent meanwhile is waiting, and must
+ * not find the default that ends or stops a process. What is passed on is ignored until the
+ * program wants it, in every worker alike. */
+static void
+settle_signals(const struct pf_recipe *recipe)
+{
+    for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
+        if (pf_signal_is_in(recipe->passthrough, signum))
+            pf_signal_ignore(signum);
+    }
+    if (recipe->handler == PF_HANDLER_WAIT)
+        return;
+    pf_signal_ignore(SIGTTIN);
+    pf_signal_ignore(SIGTTOU);
+    if (!pf_signal_is_in(recipe->passthrough, SIGHUP))
+        pf_signal_handle_hangup(pf_worker_leave_by_signal);
+}
+
 void
 pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
 {
@@ -37,8 +55,11 @@ pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
     pf_process_lead_group();
     if (heritage->recipe->handler == PF_HANDLER_WAIT)
         pf_process_die_with_parent(SIGTERM, heritage->master);
+    settle_signals(heritage->recipe);
     pf_signal_forget();
+    if (heritage->recipe->handler != PF_HANDLER_WAIT)
+        pf_signal_ignore(SIGPIPE);
     pf_fd_limit_restore();
-    pf_title_set_worker(heritage->recipe->name);
+    pf_worker_title(w);
     set_limits(w);
 }

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 enum {
-    VALUE_BYTES = 176,
+    VALUE_BYTES = 288, /* "TCPREMOTEHOST=" and a name, or a path */
 };
 
 enum variable {
@@ -35,6 +35,7 @@ enum variable {
     TCPLOCALPORT,
     TCPREMOTEIP,
     TCPREMOTEPORT,
+    TCPREMOTEHOST,
     REMOTE_HOST,
     REMOTE_ADDR,
     REMOTE_PORT,
@@ -46,9 +47,9 @@ enum variable {
 };
 
 static const char *const names[VARIABLE_COUNT] = {
-    "PROTO",         "TCPLOCALIP",    "TCPLOCALPORT",   "TCPREMOTEIP",
-    "TCPREMOTEPORT", "REMOTE_HOST",   "REMOTE_ADDR",    "REMOTE_PORT",
-    "UNIXLOCALPATH", "UNIXREMOTEPID", "UNIXREMOTEEUID", "UNIXREMOTEEGID",
+    "PROTO",         "TCPLOCALIP",     "TCPLOCALPORT",   "TCPREMOTEIP", "TCPREMOTEPORT",
+    "TCPREMOTEHOST", "REMOTE_HOST",    "REMOTE_ADDR",    "REMOTE_PORT", "UNIXLOCALPATH",
+    "UNIXREMOTEPID", "UNIXREMOTEEUID", "UNIXREMOTEEGID",
 };
 
 static char values[VARIABLE_COUNT][VALUE_BYTES]; /* "NAME=value" */
@@ -63,8 +64,7 @@ is_ours(const char *entry)
         if (strncmp(entry, names[i], length) == 0 && entry[length] == '=')
             return true;
     }
-    return pf_text_begins(entry, "TCPREMOTEHOST=") ||
-           pf_text_begins(entry, "TCPLOCALHOST=") ||
+    return pf_text_begins(entry, "TCPLOCALHOST=") ||
            pf_text_begins(entry, "TCPREMOTEINFO=");
 }
 
@@ -104,12 +104,16 @@ set(size_t *count, enum variable variable, const char *format, ...)
 static size_t
 describe_tcp(struct prefork_conn *c, size_t count)
 {
+    const char *name = pf_worker_peer_name(c);
+
     set(&count, PROTO, "TCP");
     set(&count, TCPLOCALIP, "%s", pf_connection_local_host(c));
     set(&count, TCPLOCALPORT, "%u", pf_connection_local_port(c));
     set(&count, TCPREMOTEIP, "%s", pf_connection_peer_host(c));
     set(&count, TCPREMOTEPORT, "%u", pf_connection_peer_port(c));
-    set(&count, REMOTE_HOST, "%s", pf_connection_peer_host(c));
+    if (name[0] != '\0')
+        set(&count, TCPREMOTEHOST, "%s", name);
+    set(&count, REMOTE_HOST, "%s", name[0] != '\0' ? name : pf_connection_peer_host(c));
     set(&count, REMOTE_ADDR, "%s", pf_connection_peer_host(c));
     set(&count, REMOTE_PORT, "%u", pf_connection_peer_port(c));
     return count;
@@ -122,7 +126,7 @@ describe_unix(struct prefork_conn *c, size_t count)
     socklen_t bytes = sizeof peer;
 
     set(&count, PROTO, "UNIX");
-    set(&count, UNIXLOCALPATH, "%s", c->listener_text);
+    set(&count, UNIXLOCALPATH, "%s", c->listener->address);
     if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0) {
         set(&count, UNIXREMOTEPID, "%d", (int)peer.pid);
         set(&count, UNIXREMOTEEUID, "%u", (unsigned)peer.uid);
@@ -148,6 +152,7 @@ pf_nowait_serve(struct prefork_worker *w)
     int r;
 
     describe(&w->conn);
+    pf_log_catch_up(); /* the program keeps standard error for its life */
     r = pf_process_run(recipe->program, recipe->program_argv, environment, w->conn.fd,
                        &w->program, &status);
     if (w->ending)

@@ -5,9 +5,11 @@
 #ifndef PF_WORKER_RECIPE_H
 #define PF_WORKER_RECIPE_H
 
+#include "link/turn.h"
 #include <prefork/prefork.h>
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum pf_handler {
@@ -18,9 +20,12 @@ enum pf_handler {
 };
 
 enum pf_accept_order {
-    PF_ACCEPT_HOT,  /* few workers, warm caches: EPOLLEXCLUSIVE */
-    PF_ACCEPT_FAIR, /* every worker in turn: the same, re-queued after each accept */
+    PF_ACCEPT_HOT,   /* few workers, warm caches: EPOLLEXCLUSIVE */
+    PF_ACCEPT_FAIR,  /* every worker in turn: the same, re-queued after each accept */
+    PF_ACCEPT_SHARD, /* several sockets for each address, among which the kernel divides */
 };
+
+struct pf_access;
 
 struct pf_recipe {
     enum pf_handler handler;
@@ -31,10 +36,17 @@ struct pf_recipe {
     char *const *program_argv; /* borrowed */
 
     enum pf_accept_order accept_order;
-    bool client_stdio;     /* the connection on descriptors 0 and 1 */
-    unsigned max_requests; /* connections a worker accepts in its life; 0: no limit */
+    enum pf_turn_kind serialize; /* who may wait for connections */
+    uint64_t passthrough; /* signals the master passes on; bit n - 1 is signal n */
+
+    bool child_communication; /* a stream of the program's own between it and the master */
+    bool no_close_by_child;   /* prefork_stop() in a worker ends that worker alone */
+    bool client_stdio;        /* the connection on descriptors 0 and 1 */
+    unsigned max_requests;    /* connections a worker accepts in its life; 0: no limit */
     unsigned
         max_requests_jitter; /* percent of max_requests by which a life may be shorter */
+
+    const struct pf_access *access; /* who may come in; NULL: everybody; borrowed */
 
     bool drop_privileges; /* user or group below were set */
     uid_t uid;

@@ -16,6 +16,10 @@
  * listeners the first is the one this worker was woken for: the list is in order of
  * arrival, and was empty while the worker slept.
  *
+ * With `serialize` only the worker whose turn it is (link/turn.h) has listeners in its
+ * wait, and gives the turn back as soon as it has a connection. The others wait for the
+ * turn's bell.
+ *
  * A worker out of descriptors or memory leaves its listeners out of its wait for a moment
  * instead of spinning or sleeping: its channel is still heard. */
 #include "link/channel.h"
@@ -35,6 +39,7 @@
 
 #define CHANNEL_TAG UINT64_MAX /* listeners are tagged with their index */
 #define PASS_TAG    (UINT64_MAX - 1)
+#define TURN_TAG    (UINT64_MAX - 2)
 #define PAUSE       (100 * PF_MILLISECOND)
 #define SKIP        (10 * PF_MILLISECOND)
 
@@ -49,27 +54,42 @@ listener(const struct prefork_worker *w, unsigned index)
 }
 
 static void
-watch(struct prefork_worker *w, unsigned index)
+watch_one(struct prefork_worker *w, int fd, uint64_t tag)
 {
-    int r = pf_wait_add_exclusive(&w->wait, listener(w, index)->fd, index);
+    int r = pf_wait_add_exclusive(&w->wait, fd, tag);
 
     if (r < 0 && r != -EEXIST)
         pf_worker_fail(w, PF_WORKER_EXIT_SETUP, -r);
 }
 
 static void
+watch(struct prefork_worker *w, unsigned index)
+{
+    if (w->has_turn)
+        watch_one(w, listener(w, index)->fd, index);
+}
+
+static void
 watch_pass(struct prefork_worker *w)
 {
-    int r = pf_wait_add_exclusive(&w->wait, w->heritage.pass_fd, PASS_TAG);
-
-    if (r < 0 && r != -EEXIST)
-        pf_worker_fail(w, PF_WORKER_EXIT_SETUP, -r);
+    if (w->has_turn)
+        watch_one(w, w->heritage.pass_fd, PASS_TAG);
 }
 
 static void
 pass_on(struct prefork_worker *w)
 {
     pf_wake_ring(w->heritage.pass_fd);
+}
+
+/* It is this worker's turn, which without `serialize` it always is. */
+static void
+enter(struct prefork_worker *w)
+{
+    w->has_turn = true;
+    for (unsigned i = 0; i < w->heritage.listeners->count; i++)
+        watch(w, i);
+    watch_pass(w);
 }
 
 static void
@@ -81,9 +101,30 @@ open_wait(struct prefork_worker *w)
         r = pf_wait_add(&w->wait, w->heritage.channel, CHANNEL_TAG);
     if (r < 0)
         pf_worker_fail(w, PF_WORKER_EXIT_SETUP, -r);
+    if (w->heritage.turn.kind == PF_TURN_NONE)
+        enter(w);
+    else
+        watch_one(w, w->heritage.turn.bell, TURN_TAG);
+}
+
+/* serialize: take the turn if it is free. Who cannot accept now does not want it. */
+static void
+try_turn(struct prefork_worker *w)
+{
+    if (!w->has_turn && w->paused == 0 && pf_turn_take(&w->heritage.turn))
+        enter(w);
+}
+
+static void
+give_turn(struct prefork_worker *w)
+{
+    if (!w->has_turn || w->heritage.turn.kind == PF_TURN_NONE)
+        return;
     for (unsigned i = 0; i < w->heritage.listeners->count; i++)
-        watch(w, i);
-    watch_pass(w);
+        pf_wait_remove(&w->wait, listener(w, i)->fd);
+    pf_wait_remove(&w->wait, w->heritage.pass_fd);
+    w->has_turn = false;
+    pf_turn_give(&w->heritage.turn);
 }
 
 /* Leave a listener out of the wait until this span is over. Nor is the bell heard
@@ -96,6 +137,7 @@ pause_listener(struct prefork_worker *w, unsigned index, pf_time span)
     if (w->resume_at[index] == 0)
         w->paused++;
     w->resume_at[index] = pf_time_after(pf_clock_now(), span);
+    give_turn(w);
 }
 
 /* Take back what was paused long enough; when the next one is due. */
@@ -168,7 +210,7 @@ handle(struct prefork_worker *w)
 
     if (app->post_accept_hook)
         app->post_accept_hook(c, app->data);
-    allowed = !app->allow_deny_hook || app->allow_deny_hook(c, app->data);
+    allowed = pf_worker_admits(w);
     if (!allowed) {
         if (app->request_denied_hook)
             app->request_denied_hook(c, app->data);
@@ -187,20 +229,19 @@ log_connect(struct prefork_worker *w)
     struct prefork_conn *c = &w->conn;
 
     if (pf_log_wants(PREFORK_LOG_INFO))
-        pf_log(PREFORK_LOG_INFO, "connect %s peer %s local %s",
-               pf_connection_is_unix(c) ? "unix" : "tcp", pf_connection_peer_text(c),
-               pf_connection_local_text(c));
+        pf_log(PREFORK_LOG_INFO, "connect %s peer %s local %s", pf_connection_proto(c),
+               pf_connection_peer_text(c), pf_connection_local_text(c));
 }
 
-static void
-serve_connection(struct prefork_worker *w, int fd, const struct pf_listener *l)
+void
+pf_worker_connection(struct prefork_worker *w, int fd, const struct pf_listener *l)
 {
     const struct pf_recipe *recipe = w->heritage.recipe;
 
     w->requests++;
     pf_worker_say_busy(w, 1);
     w->conn.worker = w;
-    pf_connection_open(&w->conn, fd, l->family == AF_UNIX ? l->address : "");
+    pf_connection_open(&w->conn, fd, l);
     log_connect(w);
     if (recipe->client_stdio)
         bind_stdio(w, fd);
@@ -279,7 +320,8 @@ take(struct prefork_worker *w, unsigned index, bool shared)
     w->is_out = false;
     if (shared)
         pass_on(w);
-    serve_connection(w, fd, listener(w, index));
+    give_turn(w);
+    pf_worker_connection(w, fd, listener(w, index));
     if (w->heritage.recipe->accept_order == PF_ACCEPT_FAIR)
         requeue(w, index);
     count_request(w);
@@ -313,28 +355,46 @@ do_duty(struct prefork_worker *w, const struct pf_wait_event *events, unsigned c
 {
     bool bell = has(events, count, PASS_TAG);
 
+    if (has(events, count, TURN_TAG))
+        pf_wake_hush(w->heritage.turn.bell);
     for (unsigned i = 0; i < count; i++) {
-        if (events[i].tag != CHANNEL_TAG && events[i].tag != PASS_TAG &&
-            take(w, (unsigned)events[i].tag, bell))
+        if (events[i].tag < PF_LISTENERS_MAX && take(w, (unsigned)events[i].tag, bell))
             return;
     }
     if (bell)
         take_any(w);
 }
 
+/* Asked to leave at the moment of being woken: somebody else has to be. */
+static void
+decline(struct prefork_worker *w, const struct pf_wait_event *events, unsigned count)
+{
+    if (has(events, count, TURN_TAG))
+        pf_wake_ring(w->heritage.turn.bell);
+    if (count > 1)
+        pass_on(w);
+}
+
 /* A handler may have asked prefork_stopping() and so have read the request to leave. */
 void
 pf_worker_serve(struct prefork_worker *w)
 {
+    const struct prefork_app *app = &w->heritage.recipe->app;
     struct pf_wait_event events[EVENTS_MAX];
 
     open_wait(w);
     pf_worker_say_idle(w);
     while (!w->leaving) {
-        unsigned count = pf_wait_sleep(&w->wait, resume_listeners(w), events, EVENTS_MAX);
+        pf_time resume = resume_listeners(w);
+        unsigned count;
+        try_turn(w);
+        if (app->pre_accept_hook)
+            app->pre_accept_hook(w, app->data);
+        count = pf_wait_sleep(&w->wait, resume, events, EVENTS_MAX);
         if (!has(events, count, CHANNEL_TAG) || !pf_worker_is_asked(w))
             do_duty(w, events, count);
-        else if (count > 1)
-            pass_on(w);
+        else
+            decline(w, events, count);
     }
+    give_turn(w);
 }

@@ -9,7 +9,9 @@
 #include "worker/worker.h"
 
 #include "link/channel.h"
+#include "log/log.h"
 #include "os/clock.h"
+#include "os/fd.h"
 #include "os/process.h"
 #include "os/signal.h"
 #include "os/title.h"
@@ -21,14 +23,27 @@
 
 static struct prefork_worker the_worker;
 
-PF_NORETURN void
-pf_worker_end(struct prefork_worker *w, enum pf_worker_exit code)
+struct prefork_worker *
+pf_worker_here(void)
+{
+    return the_worker.heritage.recipe ? &the_worker : NULL;
+}
+
+void
+pf_worker_finish(struct prefork_worker *w)
 {
     const struct pf_recipe *recipe = w->heritage.recipe;
 
     if (recipe->app.child_finish_hook)
         recipe->app.child_finish_hook(w, recipe->app.data);
-    (void)fflush(NULL); /* what the program printed; exit handlers are the master's */
+    (void)fflush(NULL);
+}
+
+/* Exit handlers are the master's. */
+PF_NORETURN void
+pf_worker_end(struct prefork_worker *w, enum pf_worker_exit code)
+{
+    pf_worker_finish(w);
     pf_process_exit((int)code);
 }
 
@@ -63,26 +78,75 @@ end_by_signal(int signum)
     pf_process_exit(PF_WORKER_EXIT_DONE);
 }
 
+/* Take one message: 0, or -EAGAIN: there is none. */
+static int
+hear(struct prefork_worker *w)
+{
+    struct pf_message message = {.kind = 0};
+    int passed = -1;
+    int r = pf_channel_receive_fd(w->heritage.channel, &message, &passed);
+
+    if (r == -EPIPE || message.kind == PF_MESSAGE_LEAVE)
+        w->leaving = true;
+    if (message.kind == PF_MESSAGE_LOG)
+        pf_log_take(passed, (uint32_t)message.errnum);
+    else
+        pf_fd_close(&passed);
+    return r == -EBADMSG ? 0 : r;
+}
+
 bool
 pf_worker_is_asked(struct prefork_worker *w)
 {
-    struct pf_message message;
-    int r;
+    while (!w->leaving && hear(w) == 0)
+        continue;
+    return w->leaving;
+}
 
-    while (!w->leaving) {
-        r = pf_channel_receive(w->heritage.channel, &message);
-        if (r == -EBADMSG)
-            continue;
-        if (r < 0 && r != -EPIPE)
-            return false;
-        w->leaving = r == -EPIPE || message.kind == PF_MESSAGE_LEAVE;
-    }
-    return true;
+/* The log's side of the channel: a request to leave that stands before the new sink is
+ * remembered, and one that was read already does not end the reading. */
+static void
+fetch_log(void *context)
+{
+    struct prefork_worker *w = context;
+
+    while (hear(w) == 0)
+        continue;
+}
+
+static void
+tell_broken_log(uint32_t mark, void *context)
+{
+    const struct prefork_worker *w = context;
+
+    pf_board_say_log_broken(&w->heritage.seat, mark);
+}
+
+static void
+follow_log(struct prefork_worker *w)
+{
+    pf_log_follow(&(struct pf_log_link){
+        .mark = &w->heritage.seat.hints->log_mark,
+        .fetch = fetch_log,
+        .broken = tell_broken_log,
+        .context = w,
+    });
+}
+
+void
+pf_worker_title(const struct prefork_worker *w)
+{
+    if (w->heritage.dequeue)
+        pf_title_set(w->heritage.recipe->name, "dequeue");
+    else
+        pf_title_set_worker(w->heritage.recipe->name);
 }
 
 void
 pf_worker_say_idle(struct prefork_worker *w)
 {
+    if (w->heritage.dequeue)
+        return;
     pf_board_say_idle(&w->heritage.seat, pf_clock_now_coarse());
     if (!w->labelled)
         pf_title_state(false);
@@ -91,6 +155,8 @@ pf_worker_say_idle(struct prefork_worker *w)
 void
 pf_worker_say_busy(struct prefork_worker *w, unsigned accepted)
 {
+    if (w->heritage.dequeue)
+        return;
     pf_board_say_busy(&w->heritage.seat, pf_clock_now_coarse(), accepted);
     if (!w->labelled)
         pf_title_state(true);
@@ -115,19 +181,41 @@ run_main_loop(struct prefork_worker *w)
     app->main_loop(w, app->data);
 }
 
+static void
+get_ready(struct prefork_worker *w)
+{
+    pf_signal_handle_end(end_by_signal);
+    if (w->heritage.recipe->handler == PF_HANDLER_NOWAIT)
+        pf_nowait_prepare(w);
+    init(w);
+}
+
+struct prefork_worker *
+pf_worker_alone(const struct pf_heritage *heritage)
+{
+    struct prefork_worker *w = &the_worker;
+
+    w->heritage = *heritage;
+    w->null_fd = -1;
+    w->conn.fd = -1;
+    pf_title_set_worker(heritage->recipe->name);
+    get_ready(w);
+    return w;
+}
+
 PF_NORETURN void
 pf_worker_main(const struct pf_heritage *heritage)
 {
     struct prefork_worker *w = &the_worker;
 
     pf_worker_birth(w, heritage);
+    follow_log(w);
     if (heritage->recipe->handler == PF_HANDLER_WAIT)
         pf_wait_become(w);
-    pf_signal_handle_end(end_by_signal);
-    if (heritage->recipe->handler == PF_HANDLER_NOWAIT)
-        pf_nowait_prepare(w);
-    init(w);
-    if (heritage->recipe->handler == PF_HANDLER_MAIN_LOOP)
+    get_ready(w);
+    if (heritage->dequeue)
+        pf_dequeue_run(w);
+    else if (heritage->recipe->handler == PF_HANDLER_MAIN_LOOP)
         run_main_loop(w);
     else
         pf_worker_serve(w);

@@ -24,6 +24,7 @@ struct prefork_worker {
     struct pf_wait wait; /* channel and listeners; shape callback and nowait */
     bool leaving;        /* asked to leave, or the master is gone */
     bool labelled;       /* the program set its own title */
+    bool has_turn;       /* serialize: nobody else waits for connections now */
     bool is_out; /* of descriptors or memory: the last accept failed for want of them */
     volatile sig_atomic_t ending; /* a signal came while a program ran: end after it */
     volatile pid_t program;       /* that runs for the present connection; 0: none */
@@ -39,6 +40,10 @@ struct prefork_worker {
 /* The life of a worker in the process that was just forked for it. */
 PF_NORETURN void pf_worker_main(const struct pf_heritage *heritage);
 
+/* inet.c: serve the connection on descriptors 0 and 1 in this process, which has no
+ * master, and return. */
+void pf_inet_serve(const struct pf_recipe *recipe);
+
 /* ---- steps of that life, one file each ---- */
 
 /* birth.c: forget the master; become a worker of this recipe. */
@@ -47,9 +52,26 @@ void pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritag
 /* serve.c: accept, handle, close, until asked to leave. */
 void pf_worker_serve(struct prefork_worker *w);
 
+/* serve.c: one connected socket (consumed) that came in at a listener. */
+void pf_worker_connection(struct prefork_worker *w, int fd, const struct pf_listener *l);
+
+/* worker.c: a worker without a master; up to and with child_init_hook. */
+struct prefork_worker *pf_worker_alone(const struct pf_heritage *heritage);
+
+/* worker.c: child_finish_hook, and what the program printed. */
+void pf_worker_finish(struct prefork_worker *w);
+/* admit.c: may the present connection be served? A denial is logged. */
+bool pf_worker_admits(struct prefork_worker *w);
+
+/* admit.c: as prefork_peer_name(). */
+const char *pf_worker_peer_name(struct prefork_conn *c);
+
 /* nowait.c: prepare the environment once; then a program for each connection. */
 void pf_nowait_prepare(struct prefork_worker *w);
 void pf_nowait_serve(struct prefork_worker *w);
+
+/* dequeue.c: run the program's dequeue function once. */
+void pf_dequeue_run(struct prefork_worker *w);
 
 /* wait.c: become a program that accepts by itself. */
 PF_NORETURN void pf_wait_become(struct prefork_worker *w);
@@ -61,10 +83,24 @@ PF_NORETURN void pf_worker_end(struct prefork_worker *w, enum pf_worker_exit cod
 PF_NORETURN void pf_worker_fail(struct prefork_worker *w, enum pf_worker_exit code,
                                 int errnum);
 
+/* speak.c: a line, or the wish that the server stops, to the master; and: leave after the
+ * present connection, as if asked. The first returns 0, -EMSGSIZE, -EAGAIN or -EPIPE. All
+ * may be called in a signal handler. */
+PF_MUST_USE int pf_worker_tell(struct prefork_worker *w, const char *line);
+void pf_worker_stop_server(struct prefork_worker *w, const char *reason);
+void pf_worker_leave(struct prefork_worker *w);
+void pf_worker_leave_by_signal(int signum);
+
+/* worker.c: the worker that this process is; NULL: it is none. */
+struct prefork_worker *pf_worker_here(void);
+
 /* worker.c: look at the channel; true if this worker should leave. */
 bool pf_worker_is_asked(struct prefork_worker *w);
 
-/* worker.c: say so on the board and in the title. */
+/* worker.c: the title as it is while the program sets none. */
+void pf_worker_title(const struct prefork_worker *w);
+
+/* worker.c: say so on the board and in the title; nothing in a dequeue process. */
 void pf_worker_say_idle(struct prefork_worker *w);
 void pf_worker_say_busy(struct prefork_worker *w, unsigned accepted);
 

@@ -7,6 +7,7 @@
  * Time passes in the middle of a turn too: a fork takes its time, and while the master is
  * in it workers take connections, finish and die. That is how the moments between a plan
  * and its act, and between an act and the next sleep, come to be tried. */
+#include "link/wire.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/memory.h"
@@ -331,9 +332,10 @@ pf_wait_sleep(struct pf_wait *w, pf_time deadline, struct pf_wait_event *events,
  * ------------------------------------------------------------------ */
 
 int
-pf_signal_open(bool children)
+pf_signal_open(bool children, pf_signal_set more)
 {
     (void)children;
+    (void)more;
     sim.signals = sim_fd_open(SIM_FD_SIGNALS, SIM_NOBODY);
     return sim.signals;
 }
@@ -543,16 +545,47 @@ pf_channel_send(int fd, enum pf_message_kind kind, int errnum)
 }
 
 int
-pf_channel_receive(int fd, struct pf_message *ret_message)
+pf_channel_receive_text(int fd, struct pf_message *ret_message,
+                        char text[PF_CHANNEL_TEXT_BYTES])
 {
     struct sim_fd *f = fd_of(fd);
     struct sim_process *p = &sim.processes[f->process];
 
     if (p->outbox_count == 0)
         return p->worker_end_open ? -EAGAIN : -EPIPE;
+    text[0] = '\0';
     *ret_message = p->outbox[0];
     memmove(p->outbox, p->outbox + 1, --p->outbox_count * sizeof p->outbox[0]);
     return ret_message->kind == 0 ? -EBADMSG : 0;
+}
+
+/* ---- the wire: no world has child_communication
+ * --------------------------------------------------- */
+
+int
+pf_wait_add_edge(struct pf_wait *w, int fd, uint64_t tag)
+{
+    (void)w;
+    sim_fail("descriptor %d is watched as %llu", fd, (unsigned long long)tag);
+}
+
+int
+pf_wire_open(int *ret_master_end, int *ret_worker_end)
+{
+    *ret_master_end = *ret_worker_end = -1;
+    return -ENOSYS;
+}
+
+int
+pf_wire_unread(int fd)
+{
+    sim_fail("descriptor %d is a wire", fd);
+}
+
+bool
+pf_wire_is_over(int fd)
+{
+    sim_fail("descriptor %d is a wire", fd);
 }
 
 /* ---- processes
@@ -573,8 +606,9 @@ pf_process_fork(struct pf_process *ret_child)
     p->slot = (unsigned)(((char *)sim.fresh_page - sim.pages) / PAGE_BYTES);
     p->seat = (struct pf_board_seat){sim.fresh_page, sim.hints, sim.bell};
     p->born = sim.now;
+    p->dequeue = sim.for_dequeue;
     p->pidfd = sim_fd_open(SIM_FD_PIDFD, sim.unborn);
-    sim_watch_birth();
+    sim_watch_birth(p);
     *ret_child =
         (struct pf_process){.pid = (pid_t)(1000 + sim.life % 4000000), .pidfd = p->pidfd};
     sim_process_start(sim.unborn);
@@ -588,6 +622,13 @@ pf_process_signal(const struct pf_process *child, int signum)
 
     SIM_CHECK(f->kind == SIM_FD_PIDFD, "a signal to nobody");
     sim_process_signal(f->process, signum);
+}
+
+int
+pf_process_signal_alone(const struct pf_process *child, int signum)
+{
+    pf_process_signal(child, signum);
+    return 0;
 }
 
 int
@@ -626,9 +667,12 @@ pf_process_adopt_orphans(void)
 }
 
 void
-pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid), void *context)
+pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
+                        void (*died)(void *context, pid_t pid, int wait_status),
+                        void *context)
 {
     (void)is_ours;
+    (void)died;
     (void)context;
 }
 

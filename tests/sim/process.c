@@ -149,13 +149,19 @@ say_busy(struct sim_process *p)
 /* ---- the end
  * ------------------------------------------------------------------------------ */
 
+static unsigned *
+alive_of(const struct sim_process *p)
+{
+    return p->dequeue ? &sim.dequeues : &sim.alive;
+}
+
 static void
 die(struct sim_process *p, int status)
 {
     get_up(p);
     p->status = status;
     p->worker_end_open = false;
-    sim.alive--;
+    --*alive_of(p);
     go_on(p, SIM_DEAD, sim_span(0, 80));
     sim_fd_touch(p->master_end);
 }
@@ -346,9 +352,9 @@ sim_process_start(unsigned index)
     p->deaf = sim_chance(sim.program.deaf);
     p->undead = sim_chance(sim.program.undead);
     p->fatal_request = 1 + sim_below(20);
-    p->listens = sim.recipe.handler != PF_HANDLER_MAIN_LOOP;
+    p->listens = sim.recipe.handler != PF_HANDLER_MAIN_LOOP && !p->dequeue;
     set_limits(p);
-    sim.alive++;
+    ++*alive_of(p);
     sim.counts.by_fate[p->fate]++;
     if (p->fate == SIM_FATE_CRASH_LATER || p->fate == SIM_FATE_KILLED ||
         p->fate == SIM_FATE_LEAVES || p->fate == SIM_FATE_HOSTILE)
@@ -389,6 +395,20 @@ become_program(struct sim_process *p)
     sim_fd_touch(p->master_end);
 }
 
+/* As pf_dequeue_run() of src/worker/dequeue.c. */
+static void
+dequeue(struct sim_process *p)
+{
+    p->was_ready = true;
+    pf_board_say_apart(&p->seat);
+    if (p->fate == SIM_FATE_CRASH_READY)
+        die(p, killed_by(SIGSEGV));
+    else if (p->fate == SIM_FATE_HANG_IN_REQUEST)
+        go_on(p, SIM_LOOPING, PF_NEVER);
+    else
+        go_on(p, SIM_LOOPING, sim_span(0, 2 * sim.policy.check_for_dequeue));
+}
+
 static void
 become_ready(struct sim_process *p)
 {
@@ -397,6 +417,10 @@ become_ready(struct sim_process *p)
     case SIM_FATE_CRASH_IN_INIT: die(p, killed_by(SIGABRT)); return;
     case SIM_FATE_REFUSE_INIT: refuse(p); return;
     default: break;
+    }
+    if (p->dequeue) {
+        dequeue(p);
+        return;
     }
     if (sim.recipe.handler == PF_HANDLER_WAIT)
         become_program(p);
@@ -409,11 +433,12 @@ become_ready(struct sim_process *p)
         look(p);
 }
 
-/* The program's own loop looks at its channel from time to time. */
+/* The program's own loop looks at its channel from time to time; a dequeue process was
+ * done. */
 static void
 loop(struct sim_process *p)
 {
-    if (is_asked(p)) {
+    if (is_asked(p) || p->dequeue) {
         finish(p, exited(0));
     } else {
         p->state = SIM_LOOPING;
@@ -463,7 +488,8 @@ sim_process_hear(unsigned index)
 static void
 scribble(struct sim_process *p)
 {
-    static const uint32_t words[] = {PF_MESSAGE_LEAVE, PF_MESSAGE_EXEC_FAILED, 0};
+    static const uint32_t words[] = {PF_MESSAGE_LEAVE, PF_MESSAGE_EXEC_FAILED,
+                                     PF_MESSAGE_LINE, 0};
 
     sim.hostile = true;
     if (!p->foreign) {
@@ -476,7 +502,9 @@ scribble(struct sim_process *p)
         if (sim_chance(500))
             pf_board_wake(&p->seat);
     }
-    say(p, words[sim_below(3)], (int)sim_below(1000));
+    say(p, words[sim_below(PF_COUNT(words))], (int)sim_below(1000));
+    if (sim_chance(300) && !p->foreign)
+        pf_board_say_spoke(&p->seat);
     sim_at(sim.now + sim_span(0, sim.program.fate_most), SIM_EVENT_FATE, INDEX(p), p->life);
 }
 

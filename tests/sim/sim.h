@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "link/board.h"
 #include "link/channel.h"
+#include "link/turn.h"
 #include "master/master.h"
 
 #include <stdbool.h>
@@ -94,6 +95,7 @@ struct sim_process {
     bool foreign; /* has become another program: no channel, no board */
     bool deaf;    /* takes no notice of SIGTERM */
     bool undead;  /* nor of SIGKILL: it waits for a broken disk */
+    bool dequeue; /* no worker: works for a while, and ends */
     bool was_ready;
     bool idle;           /* by its own last word on the board */
     bool for_connection; /* what woke it */
@@ -199,6 +201,7 @@ struct sim_program {
 
 struct sim_counts {
     uint64_t lives;
+    uint64_t dequeues; /* of these */
     uint64_t connections;
     uint64_t accepted;
     uint64_t served;
@@ -225,6 +228,7 @@ struct sim {
     struct pf_policy policy;
     struct pf_recipe recipe;
     struct pf_listeners listeners;
+    struct pf_turn turn; /* none */
     struct sim_program program;
     pf_time arrival; /* mean distance of connections; PF_NEVER: none */
     unsigned burst;
@@ -262,7 +266,11 @@ struct sim {
     struct pf_master *master;
     int64_t idle; /* workers that said so and are not buried */
     unsigned alive;
-    bool hostile; /* somebody scribbled: gossip is not to be compared */
+    unsigned dequeues;      /* dequeue processes alive */
+    uint64_t dequeue_lives; /* of this run */
+    pf_time last_dequeue;   /* birth of one, or the start */
+    bool for_dequeue;       /* the next birth is one */
+    bool hostile;           /* somebody scribbled: gossip is not to be compared */
     pf_time starved_since;
     pf_time unheard_since;
     pf_time stop_asked; /* 0: not yet */
@@ -304,7 +312,8 @@ PF_NORETURN void sim_fail(const char *format, ...) PF_PRINTF(1, 2);
 #define SIM_CHECK(what, ...) ((what) ? (void)0 : sim_fail(__VA_ARGS__))
 
 void sim_watch_reset(void);
-void sim_watch_birth(void);
+void sim_watch_birth(const struct sim_process *p);
+void sim_watch_pre_fork(enum prefork_kind kind, void *data);
 void sim_watch_sleep(pf_time deadline);
 void sim_watch_asleep(void);
 void sim_watch_ask(const struct sim_process *p);

@@ -10,9 +10,11 @@
 
 #include "core/shutdown.h"
 #include "core/size.h"
+#include "link/channel.h"
 #include "log/log.h"
 #include "sim.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -109,6 +111,42 @@ pf_log(enum prefork_log_level level, const char *format, ...)
     va_end(args);
 }
 
+/* The log stays the same in every life. */
+uint32_t
+pf_log_mark(void)
+{
+    return 1;
+}
+
+int
+pf_log_fd(void)
+{
+    return -1;
+}
+
+int
+pf_log_renew(void)
+{
+    return -EINVAL;
+}
+
+int
+pf_log_repair(pf_time now)
+{
+    (void)now;
+    return -EINVAL;
+}
+
+int
+pf_channel_send_fd(int fd, enum pf_message_kind kind, int errnum, int passed)
+{
+    (void)errnum;
+    (void)passed;
+    SIM_CHECK(false, "message %d with a descriptor on %d: the log is the same", (int)kind,
+              fd);
+    return -EPIPE;
+}
+
 /* ---- the plan
  * ------------------------------------------------------------------------------ */
 
@@ -182,6 +220,7 @@ watch_action(const struct pf_action *a, const struct pf_pool *pool)
         watch_once(&g->signalled_in, "signalled", a->slot);
         break;
     case PF_ACTION_BIRTH:
+    case PF_ACTION_DEQUEUE:
         SIM_CHECK(pool->stop == PF_STOP_NONE, "a birth while the server stops");
         break;
     case PF_ACTION_CLOSE_DOORS: break;
@@ -191,8 +230,8 @@ watch_action(const struct pf_action *a, const struct pf_pool *pool)
 static void
 count_action(const struct pf_action *a)
 {
-    static const char *const kinds[] = {"bury", "close doors", "ask",
-                                        "term", "kill",        "birth"};
+    static const char *const kinds[] = {"bury", "close doors", "ask",    "term",
+                                        "kill", "birth",       "dequeue"};
 
     sim_note("plan: %s slot %u: %s", kinds[a->kind], a->slot, pf_reason_text(a->reason));
     sim.counts.by_reason[a->reason]++;
@@ -205,12 +244,18 @@ watch_plan(const struct pf_plan *plan, const struct pf_pool *pool,
            const struct pf_policy *policy)
 {
     unsigned births = 0;
+    unsigned dequeues = 0;
 
     for (unsigned i = 0; i < plan->count; i++) {
         watch_action(&plan->actions[i], pool);
         count_action(&plan->actions[i]);
         births += plan->actions[i].kind == PF_ACTION_BIRTH;
+        dequeues += plan->actions[i].kind == PF_ACTION_DEQUEUE;
     }
+    SIM_CHECK(dequeues == 0 ||
+                  (dequeues == 1 && pf_pool_dequeues(pool) < policy->max_dequeue),
+              "%u dequeue processes planned, %u of %u alive", dequeues,
+              pf_pool_dequeues(pool), policy->max_dequeue);
     SIM_CHECK(births == 0 || pf_pool_alive(pool) + births <= policy->max_servers,
               "%u births planned for %u alive of %u", births, pf_pool_alive(pool),
               policy->max_servers);
@@ -246,17 +291,25 @@ __wrap_pf_plan_make(struct pf_plan *plan, struct pf_pool *pool,
 static void
 watch_counts(const struct pf_pool *pool, const struct pf_policy *policy)
 {
-    unsigned count[PF_LIFE_COUNT_OF] = {0};
+    unsigned counts[2][PF_LIFE_COUNT_OF] = {{0}};
+    unsigned *count = counts[PF_KIND_WORKER];
     unsigned recycling = 0;
 
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
-        count[s->life]++;
-        recycling += s->life == PF_LIFE_DRAINING && (s->reason == PF_REASON_MAX_REQUESTS ||
-                                                     s->reason == PF_REASON_OUTDATED);
+        counts[s->life == PF_LIFE_VACANT ? PF_KIND_WORKER : s->kind][s->life]++;
+        recycling +=
+            s->kind == PF_KIND_WORKER && s->life == PF_LIFE_DRAINING &&
+            (s->reason == PF_REASON_MAX_REQUESTS || s->reason == PF_REASON_OUTDATED);
     }
     count[PF_LIFE_VACANT] += pool->capacity - pool->used;
-    SIM_CHECK(memcmp(count, pool->count, sizeof count) == 0, "lives are miscounted");
+    SIM_CHECK(memcmp(count, pool->count, sizeof pool->count) == 0 &&
+                  memcmp(counts[PF_KIND_DEQUEUE], pool->dequeues, sizeof pool->dequeues) ==
+                      0,
+              "lives are miscounted");
+    SIM_CHECK(sim.dequeues <= pf_pool_dequeues(pool),
+              "%u dequeue processes alive, %u in the table", sim.dequeues,
+              pf_pool_dequeues(pool));
     SIM_CHECK(recycling <= policy->max_recycling, "%u are being replaced at once",
               recycling);
     SIM_CHECK(sim.alive <= pf_pool_alive(pool), "%u alive, %u in the table", sim.alive,
@@ -365,6 +418,8 @@ is_just(const struct sim_process *p, const struct pf_slot *s, enum pf_reason rea
 {
     const struct pf_policy *policy = &sim.master->policy;
 
+    if (p->dequeue && (reason == PF_REASON_SLOW_START || reason == PF_REASON_SLOW_REQUEST))
+        return false; /* no time limit is set for it */
     switch (reason) {
     case PF_REASON_SLOW_START:
         /* that a program has just become one is not to be seen */
@@ -430,16 +485,46 @@ doomed_births(void)
 }
 
 void
-sim_watch_birth(void)
+sim_watch_pre_fork(enum prefork_kind kind, void *data)
+{
+    (void)data;
+    sim.for_dequeue = kind == PREFORK_KIND_DEQUEUE;
+}
+
+/* Never too many of them, and never too soon by the master's clock, which stands still
+ * within a turn. */
+static void
+watch_dequeue(void)
+{
+    const struct pf_policy *policy = &sim.master->policy;
+    pf_time now = sim.master->now;
+
+    sim.counts.dequeues++;
+    sim.dequeue_lives++;
+    SIM_CHECK(sim.dequeues < policy->max_dequeue, "dequeue process number %u of %u",
+              sim.dequeues + 1, policy->max_dequeue);
+    SIM_CHECK(now - sim.last_dequeue >= policy->check_for_dequeue,
+              "a dequeue process %.3f s after the last one",
+              (double)(now - sim.last_dequeue) / PF_SECOND);
+    sim.last_dequeue = now;
+}
+
+void
+sim_watch_birth(const struct sim_process *p)
 {
     const struct pf_master *m = sim.master;
 
     sim.counts.lives++;
     SIM_CHECK(m->pool.stop == PF_STOP_NONE, "a birth while the server stops");
+    if (p->dequeue) {
+        watch_dequeue();
+        return;
+    }
     SIM_CHECK(pf_pool_alive(&m->pool) < m->policy.max_servers, "a birth above max_servers");
-    SIM_CHECK(!sim.program.doomed || sim.life <= doomed_births(),
+    SIM_CHECK(!sim.program.doomed || sim.life - sim.dequeue_lives <= doomed_births(),
               "%llu births of a program that always fails, in %.1f s",
-              (unsigned long long)sim.life, (double)(sim.now - sim.started) / PF_SECOND);
+              (unsigned long long)(sim.life - sim.dequeue_lives),
+              (double)(sim.now - sim.started) / PF_SECOND);
 }
 
 void
@@ -540,10 +625,14 @@ void
 sim_watch_reset(void)
 {
     free(sim.graves);
-    sim.graves = calloc(2 * sim.policy.max_servers + 16, sizeof *sim.graves);
+    sim.graves = calloc(2 * sim.policy.max_servers + 16 + sim.policy.max_dequeue,
+                        sizeof *sim.graves);
     PF_ASSERT(sim.graves);
     sim.idle = 0;
     sim.alive = 0;
+    sim.dequeues = 0;
+    sim.dequeue_lives = 0;
+    sim.last_dequeue = sim.now;
     sim.hostile = false;
     sim.starved_since = PF_NEVER;
     sim.stop_asked = 0;
@@ -572,7 +661,7 @@ sim_watch_end(void)
               (double)(sim.now - sim.stop_asked) / PF_SECOND,
               (double)(sim.now - sim.stop_bound) / PF_SECOND);
     SIM_CHECK(pool->stop == PF_STOP_GIVE_UP ||
-                  (sim.alive == 0 && sim.buried + sim.abandoned == sim.life),
+                  (sim.alive + sim.dequeues == 0 && sim.buried + sim.abandoned == sim.life),
               "%u alive at the end, %llu of %llu buried", sim.alive,
               (unsigned long long)sim.buried, (unsigned long long)sim.life);
 }

@@ -138,6 +138,10 @@ draw_recipe(struct pf_recipe *r)
         sim.policy.sizing = PF_SIZING_STATIC;
         sim.policy.min_servers = sim.policy.max_servers;
     }
+    if (r->handler != PF_HANDLER_WAIT && sim_chance(300)) {
+        sim.policy.max_dequeue = any_count(1, 10);
+        sim.policy.check_for_dequeue = any_span(PF_SECOND / 10, 60 * PF_SECOND);
+    }
     if (r->handler == PF_HANDLER_MAIN_LOOP && sim.policy.sizing == PF_SIZING_ONDEMAND)
         sim.policy.sizing = PF_SIZING_STATIC;
 }
@@ -345,11 +349,13 @@ sim_world_live(void)
         .recipe = &sim.recipe,
         .policy = &sim.policy,
         .listeners = &sim.listeners,
+        .turn = &sim.turn,
         .seed = (unsigned)sim.seed,
     };
     int r;
 
     sim.recipe.app.cleanup_dead_child_hook = sim_watch_buried;
+    sim.recipe.app.pre_fork_hook = sim_watch_pre_fork;
     sim_kernel_reset();
     sim_watch_reset();
     sim.master = &master;

@@ -146,17 +146,19 @@ def test_all_hooks_in_the_documented_order(server):
     text = s.listeners[0]
     in_worker = [re.sub(r"peer=127\.0\.0\.1:\d+", "peer=P", h) for h in hooks_of(s, worker)]
     assert in_worker == [
-        "child_init_hook requests=0", "post_accept_hook peer=P", "allow_deny_hook peer=P",
+        "child_init_hook requests=0 kind=0", "pre_accept_hook requests=0",
+        "post_accept_hook peer=P", "allow_deny_hook peer=P",
         "process_request requests=1", "post_process_request_hook allowed=1 write=0",
-        "post_client_connection_hook requests=1", "child_finish_hook requests=1"]
+        "post_client_connection_hook requests=1", "pre_accept_hook requests=1",
+        "child_finish_hook requests=1 kind=0"]
     in_master = hooks_of(s, s.pid)
     assert in_master == [
         "configure_hook", "post_configure_hook listener=none", "after_init",
         f"post_bind_hook listener={text}", "pre_loop_hook", "run_n_children_hook n=1",
-        "pre_fork_hook", f"register_child pid={worker}", "idle_loop_hook",
+        "pre_fork_hook kind=0", f"register_child pid={worker} kind=0", "idle_loop_hook",
         "before_shutdown reason=TERM", "pre_server_close_hook",
-        f"cleanup_dead_child_hook pid={worker} slot=0 status=0 requests=1 ready=1 age=positive",
-        "post_child_cleanup_hook"]
+        f"cleanup_dead_child_hook pid={worker} kind=0 slot=0 status=0 requests=1 ready=1 "
+        "age=positive", f"delete_child_hook pid={worker}", "post_child_cleanup_hook"]
     assert not s.find_log("WITHOUT DATA")
 
 
@@ -177,9 +179,9 @@ def test_a_denied_connection(server):
     assert s.ask(b"no\n") == b"denied\nstill open\n"
     wait_rest(s, 1)
     names = [hook.split()[0] for hook in hooks_of(s, worker)]
-    assert names == ["child_init_hook", "post_accept_hook", "allow_deny_hook",
-                     "request_denied_hook", "post_process_request_hook",
-                     "post_client_connection_hook"]
+    assert names == ["child_init_hook", "pre_accept_hook", "post_accept_hook",
+                     "allow_deny_hook", "request_denied_hook", "post_process_request_hook",
+                     "post_client_connection_hook", "pre_accept_hook"]
     assert "post_process_request_hook allowed=0 write=0" in hooks_of(s, worker)
 
 
@@ -218,8 +220,8 @@ def test_child_finish_hook_runs_when_a_worker_is_signalled(server, signum):
     s = server.start(server.program("hooks"), **ONE)
     (worker,) = wait_rest(s, 1)
     os.kill(worker, signum)
-    s.wait_log(rf"\[{worker}\] notice: hook child_finish_hook requests=0")
-    s.wait_log(rf"cleanup_dead_child_hook pid={worker} slot=0 status=0 ")
+    s.wait_log(rf"\[{worker}\] notice: hook child_finish_hook requests=0 kind=0$")
+    s.wait_log(rf"cleanup_dead_child_hook pid={worker} kind=0 slot=0 status=0 ")
     s.wait_until(lambda: s.workers() not in ([], [worker]), "another worker")
     assert s.ask(b"yes\n").startswith(b"served")
 
@@ -229,8 +231,8 @@ def test_child_finish_hook_does_not_run_when_a_worker_is_killed(server):
     s = server.start(server.program("hooks"), **ONE)
     (worker,) = wait_rest(s, 1)
     os.kill(worker, SIGKILL)
-    s.wait_log(rf"cleanup_dead_child_hook pid={worker} slot=0 signal=9 ")
-    assert "child_finish_hook requests=0" not in hooks_of(s, worker)
+    s.wait_log(rf"cleanup_dead_child_hook pid={worker} kind=0 slot=0 signal=9 ")
+    assert "child_finish_hook requests=0 kind=0" not in hooks_of(s, worker)
 
 
 # ---- reading and writing -------------------------------------------------------------------
@@ -556,12 +558,12 @@ def signal_set(text):
 @pytest.mark.shows("signal:child:CHLD", "signal:child:PIPE", "signal:child:TTIN",
                    "signal:child:TTOU", "signal:child:HUP")
 def test_a_worker_has_nothing_of_the_masters_signals(server):
-    """None blocked, SIGPIPE ignored, handlers for the three that end it."""
+    """None blocked, SIGPIPE and SIGXFSZ ignored, handlers for the three that end it."""
     s = server.start(server.program("probe"), **ONE)
     (worker,) = wait_rest(s, 1)
     master, status = proc_status(s.pid), proc_status(worker)
     assert signal_set(status["SigBlk"]) == set()
-    assert signal_set(status["SigIgn"]) == {signal.SIGPIPE}
+    assert signal_set(status["SigIgn"]) == {signal.SIGPIPE, signal.SIGXFSZ}
     assert signal_set(status["SigCgt"]) - signal_set(master["SigCgt"]) == {SIGTERM, SIGINT, SIGQUIT}
 
 
@@ -575,7 +577,7 @@ def test_a_worker_inherits_the_mask_the_server_was_started_with(server):
     (worker,) = wait_rest(s, 1)
     status = proc_status(worker)
     assert signal_set(status["SigBlk"]) == {signal.SIGUSR2, signal.SIGHUP}
-    assert signal_set(status["SigIgn"]) == {signal.SIGPIPE, signal.SIGUSR1}
+    assert signal_set(status["SigIgn"]) == {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGUSR1}
 
 
 def test_a_worker_has_the_limit_on_descriptors_the_server_was_started_with(server):

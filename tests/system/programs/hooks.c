@@ -67,14 +67,14 @@ run_n_children_hook(unsigned n, void *data)
     SAY(data, "n=%u", n);
 }
 static void
-pre_fork_hook(void *data)
+pre_fork_hook(enum prefork_kind kind, void *data)
 {
-    SAY(data, "%s", "");
+    SAY(data, "kind=%d", kind);
 }
 static void
-register_child(pid_t pid, void *data)
+register_child(pid_t pid, enum prefork_kind kind, void *data)
 {
-    SAY(data, "pid=%d", (int)pid);
+    SAY(data, "pid=%d kind=%d", (int)pid, kind);
 }
 
 static void
@@ -92,22 +92,51 @@ cleanup_dead_child_hook(const struct prefork_child *child, void *data)
 {
     int status = child->wait_status;
 
-    SAY(data, "pid=%d slot=%u %s=%d requests=%lu ready=%d age=%s", (int)child->pid,
-        child->slot, WIFSIGNALED(status) ? "signal" : "status",
+    SAY(data, "pid=%d kind=%d slot=%u %s=%d requests=%lu ready=%d age=%s", (int)child->pid,
+        child->kind, child->slot, WIFSIGNALED(status) ? "signal" : "status",
         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), child->requests,
         child->ready, child->age > 0 ? "positive" : "zero");
+}
+
+static void
+delete_child_hook(pid_t pid, void *data)
+{
+    SAY(data, "pid=%d", (int)pid);
+}
+
+static void
+restart_close_hook(void *data)
+{
+    SAY(data, "%s", "");
+}
+static void
+restart_open_hook(void *data)
+{
+    SAY(data, "%s", "");
 }
 
 static int
 child_init_hook(struct prefork_worker *w, void *data)
 {
-    return SAY(data, "requests=%lu", prefork_requests(w));
+    return SAY(data, "requests=%lu kind=%d", prefork_requests(w), prefork_kind(w));
 }
 
 static void
 child_finish_hook(struct prefork_worker *w, void *data)
 {
+    SAY(data, "requests=%lu kind=%d", prefork_requests(w), prefork_kind(w));
+}
+
+static void
+pre_accept_hook(struct prefork_worker *w, void *data)
+{
     SAY(data, "requests=%lu", prefork_requests(w));
+}
+
+static void
+dequeue(struct prefork_worker *w, void *data)
+{
+    SAY(data, "kind=%d stopping=%d", prefork_kind(w), prefork_stopping(w));
 }
 
 static bool
@@ -197,8 +226,12 @@ main(int argc, char **argv)
                             .register_child = register_child,
                             .idle_loop_hook = idle_loop_hook,
                             .cleanup_dead_child_hook = cleanup_dead_child_hook,
+                            .delete_child_hook = delete_child_hook,
+                            .restart_close_hook = restart_close_hook,
+                            .restart_open_hook = restart_open_hook,
                             .child_init_hook = child_init_hook,
                             .child_finish_hook = child_finish_hook,
+                            .pre_accept_hook = pre_accept_hook,
                             .can_read_hook = can_read_hook,
                             .post_accept_hook = post_accept_hook,
                             .allow_deny_hook = allow_deny_hook,
@@ -206,6 +239,7 @@ main(int argc, char **argv)
                             .request_denied_hook = request_denied_hook,
                             .post_process_request_hook = post_process_request_hook,
                             .post_client_connection_hook = post_client_connection_hook,
+                            .dequeue = dequeue,
                             .before_shutdown = before_shutdown,
                             .pre_server_close_hook = pre_server_close_hook,
                             .post_child_cleanup_hook = post_child_cleanup_hook,

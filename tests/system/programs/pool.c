@@ -105,10 +105,11 @@ keep_foreign_child(void *data)
 }
 
 static void
-born(pid_t pid, void *data)
+born(pid_t pid, enum prefork_kind kind, void *data)
 {
     struct timespec now;
 
+    (void)kind;
     (void)data;
     if (exists("POOL_STRANGLE"))
         (void)kill(pid, SIGKILL);

@@ -50,8 +50,9 @@ loop(struct prefork_worker *w, void *data)
 }
 
 static void
-born(pid_t pid, void *data)
+born(pid_t pid, enum prefork_kind kind, void *data)
 {
+    (void)kind;
     (void)data;
     prefork_log(PREFORK_LOG_NOTICE, "born %d", (int)pid);
 }

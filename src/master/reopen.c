@@ -1,0 +1,111 @@
+/* One log for all processes, also after it was opened anew.
+ *
+ * Only the master can open the log: it alone has the directory of the file and the address
+ * of the daemon (log/sink.h), and it still has them when privileges are dropped and the
+ * root was changed. Workers are handed descriptors.
+ *
+ * First every worker is sent the new descriptor on its channel, then its mark is put on the
+ * board. A worker compares marks before each line, and so a busy one switches with its
+ * next line, before it is written. An idle one is woken by its channel. Whoever is born
+ * later has the new sink from the master.
+ *
+ * A channel that is full takes no message now; it is offered again until it does. A program
+ * that accepts by itself has no channel any more and keeps the standard error it was
+ * started with.
+ *
+ * A worker that finds a syslog daemon gone says so on the board and rings. The daemon is
+ * called again at most once in a second, and only while somebody has something to say. */
+#include "link/channel.h"
+#include "log/log.h"
+#include "master/master.h"
+#include "os/clock.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define OFFER_AGAIN (100 * PF_MILLISECOND)
+#define CALL_AGAIN  (500 * PF_MILLISECOND)
+
+/* True: the worker has it, or will never ask for it. */
+static bool
+hand_over(struct pf_child *child, uint32_t mark)
+{
+    int r;
+
+    if (child->channel < 0 || child->log_mark == mark)
+        return true;
+    r = pf_channel_send_fd(child->channel, PF_MESSAGE_LOG, (int)mark, pf_log_fd());
+    if (r == 0)
+        child->log_mark = mark;
+    return r == 0 || r == -EPIPE || r == -ECONNRESET;
+}
+
+static bool
+hand_to_all(struct pf_master *m, uint32_t mark)
+{
+    bool all = true;
+
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        if (pf_life_alive(m->pool.slots[i].life) && !hand_over(&m->children[i], mark))
+            all = false;
+    }
+    return all;
+}
+
+/* Tell everybody which sink is the right one now. */
+static void
+spread(struct pf_master *m)
+{
+    uint32_t mark = pf_log_mark();
+
+    if (m->log_mark == mark)
+        return;
+    if (hand_to_all(m, mark))
+        m->log_mark = mark;
+    else
+        m->deadline = pf_time_earlier(m->deadline, m->now + OFFER_AGAIN);
+    pf_board_say_log(&m->board, mark);
+}
+
+void
+pf_master_reopen_log(struct pf_master *m)
+{
+    int r = pf_log_renew();
+
+    if (r == -EINVAL) {
+        pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: there is no log file to open again");
+        return;
+    }
+    spread(m);
+    if (r == 0)
+        pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: log opened again");
+    else
+        pf_log(PREFORK_LOG_WARNING,
+               "SIGUSR1: cannot open the log again: %s; going on with the old one",
+               strerror(-r));
+}
+
+/* While a call is due, what workers say stays on the board, where it stands once, and none
+ * of them rings again. A sink that was replaced meanwhile is nobody's concern any more. */
+static void
+repair(struct pf_master *m)
+{
+    int r;
+
+    if (m->log_broken == 0)
+        m->log_broken = pf_board_take_log_broken(&m->board);
+    if (m->log_broken == 0)
+        return;
+    r = m->log_broken == pf_log_mark() ? pf_log_repair(pf_clock_now()) : 0;
+    if (r == -EAGAIN)
+        m->deadline = pf_time_earlier(m->deadline, m->now + CALL_AGAIN);
+    else
+        m->log_broken = 0;
+}
+
+void
+pf_master_tend_log(struct pf_master *m)
+{
+    repair(m);
+    spread(m);
+}
