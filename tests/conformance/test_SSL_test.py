@@ -25,9 +25,12 @@ def _certificate(tmp_path):
     return make
 
 
-def secure(address, trusted, name):
-    """A TLS connection that trusts this certificate and wants this name."""
+def secure(address, trusted, name, own=None):
+    """A TLS connection that trusts this certificate and wants this name; own: certificate and
+    key of the client."""
     context = ssl.create_default_context(cafile=trusted)
+    if own:
+        context.load_cert_chain(*own)
     plain = socket.create_connection(address, timeout=PATIENCE)
     return context.wrap_socket(plain, server_hostname=name)
 
@@ -58,6 +61,43 @@ def test_each_port_has_its_own_certificate(server, certificate):
         with pytest.raises(ssl.SSLError):
             secure(where, two[0] if index == 0 else one[0], name)
     assert serves(s, 2) == ("tcp", "127.0.0.1")
+
+
+@pytest.mark.shows("key:SSL_verify_mode", "key:SSL_ca_file", "key:SSL_ca_path")
+@pytest.mark.parametrize("place", ["SSL_ca_file", "SSL_ca_path"])
+def test_clients_with_certificates(server, certificate, tmp_path, place):
+    """Mode 3 lets nobody in without one that an authority of ours has signed."""
+    (cert, key), known = certificate("localhost"), certificate("client")
+    authorities = {"SSL_ca_file": known[0], "SSL_ca_path": tmp_path / "authorities"}
+    (tmp_path / "authorities").mkdir()
+    (tmp_path / "authorities" / "client.pem").write_bytes(known[0].read_bytes())
+    subprocess.run(["openssl", "rehash", tmp_path / "authorities"], check=True)
+    s = server.start(service(server), SMALL, SSL_cert_file=cert, SSL_key_file=key,
+                     SSL_verify_mode=3, port="127.0.0.1:0/ssl", **{place: authorities[place]})
+    ours = secure(s.address, cert, "localhost", own=known)
+    assert serves(s, address=ours) == ("ssl", "127.0.0.1")
+    for own in (None, certificate("stranger")):
+        with pytest.raises((ssl.SSLError, ConnectionResetError)):
+            secure(s.address, cert, "localhost", own=own).recv(1)
+
+
+@pytest.mark.shows("key:SSL_version", "key:SSL_cipher_list")
+@pytest.mark.parametrize("settings, version, cipher", [
+    ({"SSL_version": "TLSv1_2"}, "TLSv1.2", ""),
+    ({"SSL_version": "TLSv1_3"}, "TLSv1.3", ""),
+    ({"SSL_version": "TLSv1_2", "SSL_cipher_list": "ECDHE-ECDSA-AES128-GCM-SHA256"}, "TLSv1.2",
+     "ECDHE-ECDSA-AES128-GCM-SHA256"),
+    ({"SSL_version": "TLSv1_2", "SSL_cipher_list": "ECDHE-ECDSA-CHACHA20-POLY1305"}, "TLSv1.2",
+     "ECDHE-ECDSA-CHACHA20-POLY1305")])
+def test_versions_and_ciphers(server, certificate, settings, version, cipher):
+    """Are those that are asked for, of those that the client knows."""
+    cert, key = certificate("localhost")
+    s = server.start(service(server), SMALL, port="127.0.0.1:0/ssl", SSL_cert_file=cert,
+                     SSL_key_file=key, **settings)
+    connection = secure(s.address, cert, "localhost")
+    assert connection.version() == version
+    assert cipher in ("", connection.cipher()[0])
+    assert serves(s, address=connection) == ("ssl", "127.0.0.1")
 
 
 @pytest.mark.shows("proto:ssl")

@@ -65,6 +65,17 @@ def test_longer_datagrams_are_cut(server, port, settings, expected):
     assert int(ask(s.address, b"size")) == 4
 
 
+@pytest.mark.shows("key:udp_recv_flags")
+def test_flags_of_recv(server):
+    """A number, as recv(2) takes it: MSG_DONTWAIT changes nothing for a worker that waits for
+    its datagram elsewhere, and what is no number is an error."""
+    s = server.start(service(server), SMALL, port="127.0.0.1:0/udp",
+                     udp_recv_flags=int(socket.MSG_DONTWAIT))
+    assert ask(s.address, b"hi") == b'You said "hi"\r\n'
+    done = server.command(service(server), "--port=127.0.0.1:0/udp", "--udp_recv_flags=peek")
+    assert done.returncode == 78 and "udp" in done.stderr
+
+
 @pytest.mark.shows("proto:unixdgram", "port:examples", "port:sock-type", "proto:unix")
 @pytest.mark.parametrize("form", ["{}|unixdgram", "{}/unixdgram", "{}|sock_dgram|unix"])
 def test_unix_datagrams(server, tmp_path, form):
