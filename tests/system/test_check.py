@@ -71,6 +71,8 @@ def test_defaults_need_nothing_set(server):
     assert values["port"] == ("20203", "default")
 
 
+@pytest.mark.shows("source:conf_file", "source:command-line", "source:built-in",
+                   "key:conf_file")
 def test_origins_name_file_line_and_option(server, tmp_path):
     """Each value says where it came from."""
     conf = write(tmp_path, "# first\nmax_servers 20\n\nlog_level 3\n")
@@ -81,6 +83,7 @@ def test_origins_name_file_line_and_option(server, tmp_path):
     assert values["listen"] == ("4096", "default")
 
 
+@pytest.mark.shows("key:conf_file", "source:command-line", "source:conf_file")
 def test_the_command_line_stands_above_the_file(server, tmp_path):
     """Also when the option comes before conf_file."""
     conf = write(tmp_path, "max_servers 20\nmax_requests 5\n")
@@ -91,6 +94,7 @@ def test_the_command_line_stands_above_the_file(server, tmp_path):
         assert values["max_requests"] == ("5", f"{conf}:2")
 
 
+@pytest.mark.shows("source:last-wins")
 def test_the_last_of_one_source_counts(server, tmp_path):
     """For settings that have one value."""
     conf = write(tmp_path, "log_level 1\nlog_level 2\n")
@@ -98,6 +102,7 @@ def test_the_last_of_one_source_counts(server, tmp_path):
     assert effective(server, "--log_level=1", "--log_level=3")["log_level"][0] == "3"
 
 
+@pytest.mark.shows("env:IPV", "port:ipv-precedence")
 def test_ipv_of_the_environment_is_below_everything(server, tmp_path):
     """IPV replaces the default of ipv and nothing more."""
     conf = write(tmp_path, "ipv 6\n")
@@ -106,6 +111,7 @@ def test_ipv_of_the_environment_is_below_everything(server, tmp_path):
     assert effective(server, ipv="6", env={"IPV": "4"})["ipv"] == ("6", "--ipv")
 
 
+@pytest.mark.shows("hook:configure_hook", "source:configure_hook", "source:default_values")
 def test_defaults_of_the_program_are_lowest(server, tmp_path):
     """configure_hook says 777; the file and the command line may say otherwise."""
     hooks = server.program("hooks")
@@ -116,6 +122,7 @@ def test_defaults_of_the_program_are_lowest(server, tmp_path):
     assert "min_servers 9 (--min-servers) is more than max_servers 8" in done.stderr
 
 
+@pytest.mark.shows("rule:start-up-validation")
 @pytest.mark.parametrize("settings, key, value, verb", [
     ({"max_servers": 3}, "max_spare_servers", "3", "lowered"),
     ({"max_servers": 3}, "min_servers", "3", "lowered"),
@@ -136,6 +143,7 @@ def test_adapted_defaults_are_told(server, settings, key, value, verb):
     assert re.search(rf"notice: {key}: \d+ {verb} to {value} because ", done.stderr)
 
 
+@pytest.mark.shows("rule:sample-of-the-manual", "file:comment", "file:entry")
 def test_the_sample_of_net_server_works(server, tmp_path):
     """The configuration that the manual of Net::Server::PreFork shows, where it applies."""
     conf = write(tmp_path, "#-------------- file test.conf --------------\n"
@@ -172,6 +180,7 @@ def values_of(entries):
 # ---- the command line ----------------------------------------------------------------------
 
 
+@pytest.mark.shows("form:key-value")
 @pytest.mark.parametrize("words", [
     ["--min-servers", "4"], ["--min_servers", "4"], ["--min-servers=4"], ["--min_servers=4"],
     ["--prefork=4"], ["--prefork", "4"],
@@ -181,6 +190,7 @@ def test_all_spellings_of_an_option(server, words):
     assert effective(server, *words)["min_servers"] == ("4", "--min-servers")
 
 
+@pytest.mark.shows("form:flag", "form:flag-word")
 @pytest.mark.parametrize("words, value", [
     (["--background"], "1"), (["--background=1"], "1"), (["--background", "yes"], "1"),
     (["--background=off"], "0"), (["--no-background"], "0"), (["--no_background"], "0"),
@@ -192,6 +202,7 @@ def test_flags_can_be_given_and_taken_back(server, words, value):
     assert {"1": "1", "0": "0", "yes": "1", "off": "0"}[values["background"][0]] == value
 
 
+@pytest.mark.shows("form:flag-word")
 def test_a_flag_leaves_the_program_alone(server):
     """The word after a flag is its value only if it can be nothing else."""
     done = check(server, "--background", "cat")
@@ -201,12 +212,14 @@ def test_a_flag_leaves_the_program_alone(server):
     assert "no-such-program" in message
 
 
+@pytest.mark.shows("key:no_client_stdout", "form:flag")
 def test_the_name_of_a_setting_is_no_negation(server):
     """no_client_stdout is a setting; its negation has a no- more."""
     assert effective(server, "--no-client-stdout")["no_client_stdout"][0] == "1"
     assert effective(server, "--no-no-client-stdout")["no_client_stdout"][0] == "0"
 
 
+@pytest.mark.shows("source:list-collects", "source:list-not-extended")
 def test_repeated_list_keys_are_collected(server, tmp_path):
     """All of one source; a stronger source replaces the list as a whole."""
     conf = write(tmp_path, "port 127.0.0.1:1\nport 127.0.0.1:2\n")
@@ -216,6 +229,7 @@ def test_repeated_list_keys_are_collected(server, tmp_path):
     assert [value for value, _ in values["port"]] == ["127.0.0.1:3", "127.0.0.1:4"]
 
 
+@pytest.mark.shows("form:unrecognized")
 @pytest.mark.parametrize("words, sentence", [
     (["--max_server", "3"], "--max-server: unknown option; did you mean --max-servers?"),
     (["--max_children_x=1"], "--max-children-x: unknown option"),
@@ -234,6 +248,7 @@ def test_mistakes_of_the_command_line(server, words, sentence):
 # ---- the file ------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("file:entry", "file:dashes", "file:comment", "file:value")
 @pytest.mark.parametrize("line", [
     "max_servers 20", "max_servers = 20", "max_servers=20", "max_servers: 20", "max_servers\t20",
     "   max_servers   20", "--max_servers 20", "--max-servers 20", "max-servers 20",
@@ -258,11 +273,13 @@ def test_comments_and_empty_lines_count_as_lines(server, tmp_path):
     assert effective(server, conf_file=conf)["max_servers"] == ("20", f"{conf}:5")
 
 
+@pytest.mark.shows("file:no-value")
 def test_a_flag_alone_is_on(server, tmp_path):
     """A line that is only the name of a flag."""
     assert effective(server, conf_file=write(tmp_path, "setsid\n"))["setsid"][0] == "1"
 
 
+@pytest.mark.shows("file:unknown-key", "file:no-value")
 @pytest.mark.parametrize("line, sentence", [
     ("max_server 3", "max_server: unknown setting; did you mean max_servers?"),
     ("max-chldren 3", "max-chldren: unknown setting; did you mean max_children?"),
@@ -308,6 +325,7 @@ def test_a_line_that_is_too_long(server, tmp_path):
         f"{conf}:1: log_file: the line is longer")
 
 
+@pytest.mark.shows("file:missing")
 def test_a_missing_file(server, tmp_path):
     """Is an error and not a warning."""
     message = complaint(server, conf_file=tmp_path / "missing")
@@ -327,6 +345,8 @@ def test_a_file_full_of_nul_bytes(server, tmp_path):
 # ---- rules between settings ----------------------------------------------------------------
 
 
+@pytest.mark.shows("rule:start-up-validation", "key:min_servers", "key:max_spare_servers",
+                   "key:min_spare_servers")
 @pytest.mark.parametrize("settings, sentence", [
     ({"min_servers": 5, "max_servers": 3},
      "min_servers 5 (--min-servers) is more than max_servers 3 (--max-servers)"),

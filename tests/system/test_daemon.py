@@ -165,6 +165,7 @@ def test_the_starters_mistakes_are_told_as_in_the_foreground(server, tmp_path):
 # ---- the daemon ----------------------------------------------------------------------------
 
 
+@pytest.mark.shows("key:background", "key:setsid", "daemon:daemonize")
 @pytest.mark.parametrize("how", ["background", "daemonize", "setsid"])
 def test_a_daemon_leads_its_own_group(server, how):
     """With setsid a session too; without, it stays in the starter's."""
@@ -173,6 +174,8 @@ def test_a_daemon_leads_its_own_group(server, how):
     assert os.getsid(s.pid) == (s.pid if how == "setsid" else os.getsid(0))
 
 
+@pytest.mark.shows("key:background", "key:setsid", "key:log_file", "daemon:daemonize",
+                   "hook:post_configure", "order:post_configure")
 @pytest.mark.parametrize("how", ["background", "setsid"])
 def test_standard_descriptors_of_a_daemon(server, how):
     """The null device and the log: a terminal may close, a pipe's reader may wait for its end."""
@@ -183,6 +186,7 @@ def test_standard_descriptors_of_a_daemon(server, how):
         assert (fds[0], fds[1], fds[2]) == ("/dev/null", "/dev/null", log)
 
 
+@pytest.mark.shows("key:setsid")
 def test_setsid_without_a_log_file(server):
     """Nothing is left open of what the starter had."""
     s = server.start("echo", **ONE, setsid=1, port=f"{server.directory}/s|unix", wait=None)
@@ -195,6 +199,7 @@ def test_setsid_without_a_log_file(server):
     assert s.stop() == 0
 
 
+@pytest.mark.shows("key:log_file")
 def test_the_log_file_is_appended_to(server, tmp_path):
     """And not readable by everybody."""
     log = tmp_path / "log"
@@ -209,6 +214,7 @@ def test_the_log_file_is_appended_to(server, tmp_path):
     assert stat.S_IMODE(log.stat().st_mode) & 0o007 == 0
 
 
+@pytest.mark.shows("key:log_file")
 def test_the_log_file_in_the_foreground(server, tmp_path):
     """Lines go there and not to standard error."""
     s = daemon(server, background=0, error_log_path=tmp_path / "log", log_file=None)
@@ -225,6 +231,7 @@ def test_a_log_file_that_cannot_be_opened(server, tmp_path):
     assert f"log_file {tmp_path}/no/log: No such file or directory" in lines[0]
 
 
+@pytest.mark.shows("key:log_level")
 def test_log_level_limits_what_is_logged(server, tmp_path):
     """0: errors only; 4: everything down to debug."""
     quiet = server.start("echo", **ONE, log_level=0, port=f"{tmp_path}/s|unix", wait=None)
@@ -237,6 +244,7 @@ def test_log_level_limits_what_is_logged(server, tmp_path):
     assert loud.find_log(r" debug: worker \d+ ended with status 0")
 
 
+@pytest.mark.shows("hook:log_time")
 def test_every_line_of_the_log_has_its_shape(server):
     """Time, name, pid, level, text; and control characters of others cannot forge one."""
     s = server.start(server.build("""#include <prefork/prefork.h>
@@ -258,6 +266,7 @@ def test_every_line_of_the_log_has_its_shape(server):
 # ---- the pid file --------------------------------------------------------------------------
 
 
+@pytest.mark.shows("key:pid_file", "daemon:create_pid_file", "daemon:unlink_pid_file")
 def test_the_pid_file(server, tmp_path):
     """The master's pid, a newline, a lock; gone after the stop."""
     path = tmp_path / "pid"
@@ -300,6 +309,7 @@ def test_W42_a_second_start_is_refused(server, tmp_path):
     assert s.ask(b"hello\n") == b"hello\n"
 
 
+@pytest.mark.shows("key:pid_file", "daemon:check_pid_file")
 @pytest.mark.parametrize("text", ["1\n", "999999\n", "", "rubbish\n"])
 def test_W42_a_stale_pid_file_is_no_obstacle(server, tmp_path, text):
     """Whatever is in it, also the pid of a process that lives: nobody holds the lock."""
@@ -410,6 +420,8 @@ def ids_of(pid):
             sorted(int(word) for word in status["Groups"].split()))
 
 
+@pytest.mark.shows("key:user", "daemon:set_user", "daemon:set_uid", "daemon:set_gid",
+                   "daemon:get_uid", "hook:post_bind", "order:post_bind")
 @pytest.mark.root
 def test_W46_user_drops_everything(server):
     """All four ids; the groups are those of the user and none of root's."""
@@ -421,6 +433,7 @@ def test_W46_user_drops_everything(server):
         assert ids_of(pid) == ([user.pw_uid] * 4, [user.pw_gid] * 4, groups)
 
 
+@pytest.mark.shows("key:user", "daemon:set_uid")
 @pytest.mark.root
 def test_W46_there_is_no_way_back(server):
     """A handler that asks for root does not get it."""
@@ -428,6 +441,7 @@ def test_W46_there_is_no_way_back(server):
     assert s.ask(b"root\n") == b"-1 -1\n"
 
 
+@pytest.mark.shows("key:group", "daemon:get_gid", "daemon:set_gid")
 @pytest.mark.root
 def test_group_alone(server):
     """The user stays; the groups are those that were named, the first one primary."""
@@ -438,6 +452,7 @@ def test_group_alone(server):
         assert ids_of(pid) == ([0] * 4, [gids[0]] * 4, sorted(gids))
 
 
+@pytest.mark.shows("key:user", "key:group", "daemon:get_uid", "daemon:get_gid")
 @pytest.mark.root
 def test_user_and_group_by_number(server):
     """Numbers that the user database does not know need both."""
@@ -448,6 +463,7 @@ def test_user_and_group_by_number(server):
     assert "group must be set too" in lines[0]
 
 
+@pytest.mark.shows("order:post_bind", "hook:post_bind")
 @pytest.mark.root
 def test_sockets_and_files_are_made_before_the_drop(server, open_path):
     """A port below 1024, a log and a pid file in root's directories; all still work after."""
@@ -490,6 +506,7 @@ def as_nobody(command):
     return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else command
 
 
+@pytest.mark.shows("key:user", "daemon:set_user")
 @pytest.mark.root
 def test_an_ordinary_user_cannot_become_another(server):
     """One line, status 71, and what to do about it."""
@@ -531,6 +548,7 @@ def test_require_root_here(server):
     assert (status, lines) == (SYSTEM, ["echo: require_root: this server must be started by root"])
 
 
+@pytest.mark.shows("key:user", "key:group")
 @pytest.mark.parametrize("settings, sentence", [
     ({"user": "no-such-user-here"}, '--user: there is no user "no-such-user-here"'),
     ({"group": "no-such-group-here"}, '--group: there is no group "no-such-group-here"'),
@@ -545,6 +563,7 @@ def test_unknown_names(server, tmp_path, settings, sentence):
         assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.shows("daemon:unlink_pid_file")
 def test_a_daemon_stops_and_leaves_nothing(server, tmp_path):
     """No process, no pid file, no listener."""
     s = daemon(server, max_servers=4)

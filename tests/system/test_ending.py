@@ -34,6 +34,8 @@ def all_gone(pids):
 # ---- asked to stop ----
 
 
+@pytest.mark.shows("signal:parent:TERM", "signal:parent:INT", "signal:parent:QUIT",
+                   "hook:close_children", "hook:shutdown_sockets")
 @pytest.mark.parametrize("signum", [SIGQUIT, SIGTERM, SIGINT])
 def test_running_requests_finish_and_nobody_else_gets_in(server, clients, signum):
     s = start(server)
@@ -48,6 +50,8 @@ def test_running_requests_finish_and_nobody_else_gets_in(server, clients, signum
     assert not s.find_log("sent SIG")
 
 
+@pytest.mark.shows("signal:parent:TERM", "signal:parent:QUIT", "signal:parent:QUIT-deadline",
+                   "hook:close_children")
 @pytest.mark.parametrize("signum, timeout", STOPS)
 def test_who_does_not_finish_gets_sigterm(server, clients, signum, timeout):
     s = start(server, **{timeout: 0.2})
@@ -69,6 +73,7 @@ def test_who_does_not_hear_sigterm_gets_sigkill(server, clients, signum, timeout
                       "sent SIGKILL to 1 worker: the server stops")
 
 
+@pytest.mark.shows("signal:parent:second-INT")
 def test_each_further_signal_goes_one_step_further(server, clients):
     s = start(server)
     clients.say(s, "stubborn")
@@ -83,6 +88,7 @@ def test_each_further_signal_goes_one_step_further(server, clients):
     assert s.find_log("sent SIGKILL to 1 worker")
 
 
+@pytest.mark.shows("signal:parent:QUIT-deadline")
 def test_term_shortens_a_quit(server, clients):
     s = start(server, stop_timeout=0.1)
     held, _ = clients.say(s, "hold")
@@ -103,6 +109,7 @@ def test_a_stop_does_not_wait_for_workers_that_are_starting(server, tmp_path):
     assert s.find_log("sent SIGTERM to 2 workers: the server stops")
 
 
+@pytest.mark.shows("hook:child_finish_hook")
 def test_every_worker_runs_its_child_finish_hook(server, clients, tmp_path):
     s = server.start(server.program("pool"), LONG, min_servers=3,
                      env={"POOL_FINISH": str(tmp_path / "finish")})
@@ -111,6 +118,7 @@ def test_every_worker_runs_its_child_finish_hook(server, clients, tmp_path):
     assert sorted(int(line[0]) for line in lines(tmp_path / "finish")) == pids
 
 
+@pytest.mark.shows("hook:shutdown_sockets")
 def test_the_path_of_a_unix_socket_is_gone_after_the_stop(server, tmp_path):
     s = start(server, port=tmp_path / "sock")
     assert ask_pid(s) in s.workers()
@@ -178,6 +186,7 @@ def _start_shape(server, shape, **settings):
                         min_servers=3, **settings)
 
 
+@pytest.mark.shows("hook:shutdown_sockets", "hook:server_close")
 @pytest.mark.parametrize("shape", ["callback", "nowait", "wait"])
 def test_idle_workers_leave_at_once_and_the_port_is_free(server, shape):
     s = _start_shape(server, shape)
@@ -224,6 +233,7 @@ def test_main_loops_finish_their_work_first(server, tmp_path):
 # ---- exit codes ----
 
 
+@pytest.mark.shows("hook:server_exit")
 @pytest.mark.parametrize("words, code, sentence", [
     (["stray"], 64, 'unexpected word "stray"'),
     (["--no_such_setting", "1"], 64, "no.such.setting"),
@@ -239,6 +249,7 @@ def test_exit_codes_of_a_server_that_does_not_start(server, words, code, sentenc
     assert (done.returncode, bool(re.search(sentence, done.stderr))) == (code, True), done.stderr
 
 
+@pytest.mark.shows("hook:server_exit", "hook:bind")
 def test_exit_code_when_the_port_is_taken(server):
     s = start(server)
     done = server.command(server.program("pool"), "--port", f"127.0.0.1:{s.port}")

@@ -123,6 +123,7 @@ def test_hello_shared_object(server):
 # ---- help and version ----------------------------------------------------------------------
 
 
+@pytest.mark.shows("command:help")
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["serve", "--help"], ["check", "--help"]])
 def test_help_of_the_command(server, words):
     """Subcommands and every setting, on standard output."""
@@ -165,6 +166,7 @@ def meson_source():
     return (REPO / "meson.build").read_text()
 
 
+@pytest.mark.shows("command:net-server")
 @pytest.mark.parametrize("words, sentence", [
     ([], "usage:"), (["bogus"], 'there is no subcommand "bogus"'), (["serve"], "which program?"),
     (["--port", "1"], 'there is no subcommand "--port"'),

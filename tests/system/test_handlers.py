@@ -35,6 +35,7 @@ def refusal(server, program, *words, **settings):
 # ---- shared objects ------------------------------------------------------------------------
 
 
+@pytest.mark.shows("command:net-server")
 def test_a_shared_object(server):
     """Serves, under the name that its app has."""
     s = server.serve(EXAMPLES / "hello.so", **ONE)
@@ -112,6 +113,7 @@ def test_a_program_gets_the_connection_as_input_and_output(server):
     assert s.ask(b"x" * 300000) == b"x" * 300000
 
 
+@pytest.mark.shows("command:net-server")
 def test_a_program_per_connection(server):
     """Each has its own process, below the worker."""
     s = server.serve(server.script("echo $$ $PPID"), **ONE)

@@ -33,6 +33,8 @@ def refusal(server, *words, status=SYSTEM, **settings):
 # ---- TCP -----------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("port:separators", "port:proto", "port:host", "port:port", "port:expand-4",
+                   "key:port")
 @pytest.mark.parametrize("port", [
     "127.0.0.1:0", "127.0.0.1, 0", "127.0.0.1|0|tcp", "127.0.0.1 0 tcp", "127.0.0.1:0/tcp",
     "127.0.0.1:0/IPv4", "127.0.0.1,0,tcp,IPv4",
@@ -45,6 +47,7 @@ def test_forms_of_an_ipv4_port(server, port):
     assert s.ask(b"hello\n") == b"hello\n"
 
 
+@pytest.mark.shows("port:host-brackets", "port:expand-6")
 @pytest.mark.ipv6
 @pytest.mark.parametrize("port", ["[::1]:0", "[::1]:0/tcp", "[::1], 0", "[::1]:0/IPv6"])
 def test_forms_of_an_ipv6_port(server, port):
@@ -54,6 +57,7 @@ def test_forms_of_an_ipv6_port(server, port):
     assert s.ask(b"hello\n") == b"hello\n"
 
 
+@pytest.mark.shows("key:host", "port:host-default")
 def test_host_stands_for_ports_without_one(server):
     """port 0 and host 127.0.0.1."""
     s = server.start("echo", **SMALL, port="0", host="127.0.0.1")
@@ -61,6 +65,7 @@ def test_host_stands_for_ports_without_one(server):
     assert s.ask(b"hello\n") == b"hello\n"
 
 
+@pytest.mark.shows("key:host", "port:pairing")
 def test_hosts_pair_with_ports_by_index(server):
     """The first with the first, and the last serves all further ones."""
     s = server.start("echo", **SMALL, port=["0", "127.0.0.9:0", "0", "0"],
@@ -69,6 +74,7 @@ def test_hosts_pair_with_ports_by_index(server):
     assert hosts == ["127.0.0.2", "127.0.0.9", "127.0.0.4", "127.0.0.4"]
 
 
+@pytest.mark.shows("port:expand-any", "port:expand-0")
 def test_a_name_is_resolved(server):
     """localhost is at least 127.0.0.1, and all its addresses have one port."""
     s = server.start("echo", **SMALL, port="localhost:0")
@@ -78,6 +84,7 @@ def test_a_name_is_resolved(server):
         assert s.ask(b"hello\n", index) == b"hello\n"
 
 
+@pytest.mark.shows("port:expand-any", "hook:get_client_info")
 @pytest.mark.ipv6
 def test_one_dual_stack_socket_shows_ipv4_clients_as_ipv4(server):
     """A bare port is one socket for both, and nobody meets ::ffff:127.0.0.1."""
@@ -92,6 +99,7 @@ def test_one_dual_stack_socket_shows_ipv4_clients_as_ipv4(server):
         assert int(local_port) == s.port
 
 
+@pytest.mark.shows("port:ipv-stacked", "port:expand-0", "port:expand-6")
 @pytest.mark.ipv6
 def test_ipv4_and_ipv6_asked_for_are_two_sockets(server):
     """With the same port, and the IPv6 one serves IPv6 only."""
@@ -102,6 +110,7 @@ def test_ipv4_and_ipv6_asked_for_are_two_sockets(server):
     assert s.ask(b"6\n", address=("::1", s.port)) == b"6\n"
 
 
+@pytest.mark.shows("key:ipv", "port:expand-6")
 @pytest.mark.ipv6
 @pytest.mark.parametrize("settings", [{"port": "0/IPv6"}, {"port": "0", "ipv": "6"}])
 def test_ipv6_only(server, settings):
@@ -111,6 +120,7 @@ def test_ipv6_only(server, settings):
     assert is_refused(("127.0.0.1", s.port))
 
 
+@pytest.mark.shows("env:IPV")
 def test_ipv_of_the_environment(server):
     """IPV=4 makes a bare port an IPv4 socket."""
     s = server.start("echo", **SMALL, port="0", env={"IPV": "4"})
@@ -118,6 +128,7 @@ def test_ipv_of_the_environment(server):
     assert s.ask(b"hello\n") == b"hello\n"
 
 
+@pytest.mark.shows("key:port", "proto:tcp", "proto:unix", "hook:accept_multi_port")
 def test_several_ports_at_once(server, tmp_path):
     """Each has its own number, all are served by the same workers."""
     path = tmp_path / "s"
@@ -128,6 +139,7 @@ def test_several_ports_at_once(server, tmp_path):
         assert s.ask(b"%d\n" % index, index) == b"%d\n" % index
 
 
+@pytest.mark.shows("port:port")
 def test_a_service_name(server, tmp_path):
     """Is looked up; the name and its number are one port."""
     number = _free_service()
@@ -155,6 +167,7 @@ def _free_service():
     return 0
 
 
+@pytest.mark.shows("port:expand-twice")
 def test_the_same_port_twice_is_one_socket(server):
     """The second is told and not made."""
     with socket.socket() as s:
@@ -184,6 +197,7 @@ def test_a_port_in_use_takes_back_the_others(server, tmp_path):
     assert not (tmp_path / "pid").exists()
 
 
+@pytest.mark.shows("port:surprise-unresolved", "port:expand-nothing")
 @pytest.mark.parametrize("port, sentence", [
     ("127.0.0.1:no-such-service-x", "no such service"),
     ("no-such-host.invalid:0", 'host "no-such-host.invalid"'),
@@ -200,6 +214,7 @@ def test_what_the_network_refuses(server, port, sentence):
 # ---- unix sockets --------------------------------------------------------------------------
 
 
+@pytest.mark.shows("proto:unix", "port:expand-unix")
 @pytest.mark.parametrize("form", ["{}|unix", "{}/unix", "{} unix", "{}|UNIX", "{}"])
 def test_forms_of_a_unix_socket(server, tmp_path, form):
     """A path, with or without the word unix."""
@@ -211,6 +226,7 @@ def test_forms_of_a_unix_socket(server, tmp_path, form):
     assert not path.exists()
 
 
+@pytest.mark.shows("port:surprise-blank-in-path")
 def test_a_path_with_a_blank(server, tmp_path):
     """Is one path."""
     path = tmp_path / "a b.sock"
@@ -362,6 +378,7 @@ def listening(address=("127.0.0.1", 0)):
     return s
 
 
+@pytest.mark.shows("hook:bind")
 def test_inherited_sockets_replace_the_default_port(server, tmp_path):
     """TCP and unix; the server says that they were handed in."""
     with listening() as tcp, listening(tmp_path / "s") as unix:

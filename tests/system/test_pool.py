@@ -38,12 +38,14 @@ def start_with(server, env, wait="ready", **settings):
 # ---- growing ----
 
 
+@pytest.mark.shows("key:min_servers", "hook:run_n_children")
 def test_min_servers_are_started_at_once(server):
     s = start(server, min_servers=4)
     s.wait_workers(4, "idle")
     assert s.find_log("started 4 workers: fewer than min_servers")
 
 
+@pytest.mark.shows("key:min_spare_servers", "hook:coordinate_children")
 def test_spares_are_kept_while_clients_hold_workers(server, clients):
     s = start(server, min_servers=2, min_spare_servers=2, max_servers=20)
     held = clients.hold(s, 6)
@@ -52,6 +54,7 @@ def test_spares_are_kept_while_clients_hold_workers(server, clients):
     assert set(held) <= set(s.workers())
 
 
+@pytest.mark.shows("key:max_servers")
 def test_there_are_never_more_than_max_servers(server, clients):
     s = start(server, min_servers=2, max_servers=8)
     with Watch(s) as watch:
@@ -73,6 +76,8 @@ def test_a_burst_of_slow_clients_does_not_keep_the_next_one_waiting(server, clie
 # ---- shrinking ----
 
 
+@pytest.mark.shows("key:max_spare_servers", "key:check_for_waiting", "hook:kill_n_children",
+                   "hook:coordinate_children")
 def test_a_surplus_above_max_spare_servers_is_retired(server, clients):
     s = start(server, min_servers=2, max_spare_servers=4, check_for_waiting=0.2,
               check_for_spawn=0.1)
@@ -120,6 +125,7 @@ def test_the_longest_idle_are_retired_first(server, clients):
     assert left and left == list(held)[-len(left):]  # one may have been born meanwhile
 
 
+@pytest.mark.shows("key:max_servers")
 def test_a_static_pool_keeps_its_size(server, clients):
     s = start(server, sizing="static", max_servers=4, check_for_waiting=0.1, spare_timeout=0.1)
     s.wait_workers(4, "idle")
@@ -143,6 +149,7 @@ def test_a_pool_on_demand_comes_and_goes(server, tmp_path, kind):
 # ---- turnover ----
 
 
+@pytest.mark.shows("key:max_requests")
 def test_max_requests_costs_nobody_a_connection(server, tmp_path):
     s = start_with(server, {"POOL_ENDS": tmp_path / "ends"}, min_servers=4, max_servers=6,
                    max_requests=20)
@@ -187,6 +194,7 @@ def test_workers_due_to_leave_go_on_serving_until_it_is_their_turn(server, tmp_p
     s.wait_workers(6, "idle")
 
 
+@pytest.mark.shows("signal:parent:HUP", "hup:sockets-kept", "hook:hup_children", "hook:sig_hup")
 def test_hup_replaces_all_workers_and_loses_no_connection(server):
     s = start(server, min_servers=4, max_servers=8)
     old = set(s.wait_workers(4))
@@ -198,6 +206,7 @@ def test_hup_replaces_all_workers_and_loses_no_connection(server):
     assert load.failures == []
 
 
+@pytest.mark.shows("signal:parent:TTIN", "signal:parent:TTOU")
 def test_ttin_and_ttou_change_the_size_and_stop_at_one(server):
     s = start(server, min_servers=2, min_spare_servers=1, max_spare_servers=2, max_servers=4)
     s.signal(SIGTTIN)
@@ -215,6 +224,7 @@ def test_ttin_and_ttou_change_the_size_and_stop_at_one(server):
 # ---- what goes wrong ----
 
 
+@pytest.mark.shows("hook:child_init_hook", "hook:register_child")
 def test_a_crash_loop_backs_off_and_the_pool_recovers(server, tmp_path):
     sick, births = tmp_path / "sick", tmp_path / "births"
     sick.touch()

@@ -119,6 +119,7 @@ def test_W04_a_worker_that_leaves_strands_no_connection(server):
     assert load.failures == []
 
 
+@pytest.mark.shows("signal:deferred")
 def test_W05_every_signal_is_acted_on_at_once(server):
     """A signal between the look at the flag and the wait slept for up to ten seconds. Here
     signals are an event like others; no timer of this server ends within the test."""

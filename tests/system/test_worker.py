@@ -108,6 +108,7 @@ def test_a_connection_waits_for_a_worker(server):
         assert read_line(second) == pid
 
 
+@pytest.mark.shows("hook:can_read_hook")
 def test_can_read_hook_leaves_connections_to_others(server, tmp_path):
     """Two listeners, two workers, each of which takes one of them only."""
     s = server.start(server.program("roles"), sizing="static", max_servers=2, cwd=tmp_path,
@@ -128,6 +129,14 @@ def hooks_of(s, pid=None, since=0):
     return [match.group(1) for match in found]
 
 
+@pytest.mark.shows("hook:configure_hook", "hook:post_configure_hook", "hook:post_bind_hook",
+                   "hook:pre_loop_hook", "hook:run_n_children_hook", "hook:pre_fork_hook",
+                   "hook:register_child", "hook:idle_loop_hook", "hook:child_init_hook",
+                   "hook:post_accept_hook", "hook:allow_deny_hook", "hook:process_request",
+                   "hook:post_process_request_hook", "hook:post_client_connection_hook",
+                   "hook:child_finish_hook", "hook:pre_server_close_hook",
+                   "hook:cleanup_dead_child_hook", "hook:post_child_cleanup_hook",
+                   "source:post_configure_hook", "hook:pre_bind", "hook:run_child", "hook:loop")
 def test_all_hooks_in_the_documented_order(server):
     """With the arguments and the process that the contract names."""
     s = server.start(server.program("hooks"), **ONE)
@@ -162,6 +171,8 @@ def test_before_shutdown_gets_the_reason(server, signum, reason):
     assert f"before_shutdown reason={reason}" in hooks_of(s, s.pid)
 
 
+@pytest.mark.shows("hook:allow_deny_hook", "hook:request_denied_hook",
+                   "hook:post_process_request_hook")
 def test_a_denied_connection(server):
     """request_denied_hook instead of process_request; the rest as always."""
     s = server.start(server.program("hooks"), **ONE)
@@ -175,6 +186,7 @@ def test_a_denied_connection(server):
     assert "post_process_request_hook allowed=0 write=0" in hooks_of(s, worker)
 
 
+@pytest.mark.shows("hook:can_read_hook")
 def test_can_read_hook_is_asked_for_several_listeners(server):
     """Before accept, with a listening descriptor; with one listener it is not asked."""
     s = server.start(server.program("hooks"), **ONE, port=["127.0.0.1:0", "127.0.0.1:0"])
@@ -187,6 +199,8 @@ def test_can_read_hook_is_asked_for_several_listeners(server):
     assert asked[0] == "can_read_hook listens=1 requests=0"
 
 
+@pytest.mark.shows("hook:configure_hook", "hook:post_configure_hook", "hook:post_bind_hook",
+                   "hook:pre_loop_hook", "source:post_configure_hook")
 @pytest.mark.parametrize("hook", ["configure_hook", "post_configure_hook", "after_init",
                                   "post_bind_hook", "pre_loop_hook"])
 def test_a_hook_that_refuses_ends_the_start(server, tmp_path, hook):
@@ -199,6 +213,8 @@ def test_a_hook_that_refuses_ends_the_start(server, tmp_path, hook):
     assert not (tmp_path / "s").exists() and not (tmp_path / "pid").exists()
 
 
+@pytest.mark.shows("hook:child_finish_hook", "signal:child:TERM", "signal:child:INT",
+                   "signal:child:QUIT")
 @pytest.mark.parametrize("signum", [SIGTERM, SIGINT, SIGQUIT])
 def test_child_finish_hook_runs_when_a_worker_is_signalled(server, signum):
     """The worker ends with 0 and another takes its place."""
@@ -290,6 +306,7 @@ def test_a_nonblocking_socket_reads_and_writes_as_documented(server):
     s.wait_log("fill gave 0")
 
 
+@pytest.mark.shows("signal:child:PIPE")
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_a_client_that_is_gone_is_an_error_and_no_signal(server, tmp_path, kind):
     """-EPIPE; the worker lives and serves the next."""
@@ -355,6 +372,7 @@ def test_signals_of_the_program_do_not_disturb_waiting(server):
 # ---- addresses -----------------------------------------------------------------------------
 
 
+@pytest.mark.shows("hook:get_client_info")
 def test_addresses_of_a_tcp_connection(server):
     """Peer and local end, as text, address and port."""
     s = server.start(server.program("probe"), **ONE)
@@ -381,6 +399,7 @@ def test_addresses_of_an_ipv6_connection(server):
         assert c.ask("addresses") == f"tcp|[::1]:{port}|::1|{port}|[::1]:{s.port}|::1|{s.port}"
 
 
+@pytest.mark.shows("hook:get_client_info", "proto:unix")
 def test_addresses_of_a_unix_connection(server, tmp_path):
     """The listener's path as text, no address, no port; whatever the client is bound to."""
     path = tmp_path / "s"
@@ -408,6 +427,7 @@ def test_addresses_are_those_of_this_connection(server, tmp_path):
 # ---- standard input and output -------------------------------------------------------------
 
 
+@pytest.mark.shows("key:no_client_stdout", "hook:post_accept")
 def test_the_connection_as_standard_input_and_output(server):
     """no_client_stdout 0: read and print; the null device afterwards."""
     s = server.start(server.program("stdio"), **ONE, no_client_stdout=0)
@@ -415,6 +435,7 @@ def test_the_connection_as_standard_input_and_output(server):
     s.wait_log(r"after: in /dev/null out /dev/null$")
 
 
+@pytest.mark.shows("key:no_client_stdout", "hook:post_process_request")
 def test_nothing_of_one_client_is_read_for_another(server):
     """What a client sent too much is forgotten with it, and so is its end."""
     s = server.start(server.program("stdio"), **ONE, no_client_stdout=0)
@@ -424,6 +445,7 @@ def test_nothing_of_one_client_is_read_for_another(server):
     assert s.ask(b"without newline") == b"read without newline"
 
 
+@pytest.mark.shows("key:no_client_stdout")
 def test_by_default_the_connection_is_kept_off_standard_output(server):
     """What a handler prints does not reach the client."""
     s = server.start(server.program("stdio"), **ONE)
@@ -534,6 +556,8 @@ def signal_set(text):
     return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
+@pytest.mark.shows("signal:child:CHLD", "signal:child:PIPE", "signal:child:TTIN",
+                   "signal:child:TTOU", "signal:child:HUP")
 def test_a_worker_has_nothing_of_the_masters_signals(server):
     """None blocked, those of no use to it ignored, handlers for the four that end it."""
     s = server.start(server.program("probe"), **ONE)
@@ -574,6 +598,7 @@ def test_a_worker_has_the_limit_on_descriptors_the_server_was_started_with(serve
 # ---- max_requests --------------------------------------------------------------------------
 
 
+@pytest.mark.shows("key:max_requests")
 def test_max_requests_is_exact_without_jitter(server):
     """A worker serves as many as it says and not one more; nobody is turned away."""
     s = server.start(server.program("probe"), **ONE, max_requests=5, max_requests_jitter=0)
@@ -595,18 +620,21 @@ def test_jitter_shortens_and_never_lengthens(server):
     assert all(5 <= life <= 10 for life in lives), lives
 
 
+@pytest.mark.shows("key:max_requests")
 def test_max_requests_zero_means_no_limit(server):
     """One worker serves them all."""
     s = server.start(server.program("probe"), **ONE, max_requests=0)
     assert len({s.ask(b"pid\n") for _ in range(50)}) == 1
 
 
+@pytest.mark.shows("hook:post_accept")
 def test_a_worker_counts_its_connections(server):
     """The current one included."""
     s = server.start(server.program("probe"), **ONE)
     assert [s.ask(b"requests\n") for _ in range(3)] == [b"1\n", b"2\n", b"3\n"]
 
 
+@pytest.mark.shows("hook:done")
 def test_a_handler_that_asks_whether_it_should_stop_ends_its_worker_too(server):
     """The handler has read the request to leave; the worker leaves all the same."""
     s = server.start(server.build("""#include <prefork/prefork.h>
