@@ -7,11 +7,10 @@
  * of its own, would let everybody in behind the operator's back. Rules that have no effect
  * are told, and so is what happens to clients that no rule names, since that depends on
  * which rules there are. */
-#include "config/access.h"
+#include "net/access.h"
 
 #include "base/text.h"
-#include "config/setting.h"
-#include "net/access.h"
+#include "config/freeze.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -21,59 +20,27 @@
 #include <strings.h>
 
 enum {
-    SUBJECT_BYTES = 256,
     SENTENCE_BYTES = 384,
     QUOTED_CHARACTERS = 80,
 };
 
 #define SEPARATORS " \t,"
 
-/* Freezing under way. */
-struct freeze {
-    const struct pf_settings *settings;
-    enum pf_handler handler;
-    struct pf_access *access;
-    pf_config_note *note;
-    void *context;
-    struct pf_error *error;
-};
-
 /* ---- what is said ---------------------------------------------------------------- */
-
-/* Refuse entry index of a setting: "x.conf:4: allow: ...". */
-PF_PRINTF(4, 5)
-static int
-refuse(const struct freeze *f, enum pf_setting_id id, unsigned index, const char *format,
-       ...)
-{
-    char subject_bytes[SUBJECT_BYTES];
-    char what[PF_ERROR_TEXT_BYTES];
-    struct pf_text subject;
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(what, sizeof what, format, args); /* cut is fine */
-    va_end(args);
-    pf_text_init(&subject, subject_bytes, sizeof subject_bytes);
-    pf_origin_add_subject(&subject, pf_settings_item_origin(f->settings, id, index),
-                          pf_setting_row(id)->key);
-    return pf_error_set(f->error, PREFORK_EXIT_CONFIG, EINVAL, "%s: %s", subject_bytes,
-                        what);
-}
 
 /* A failure below: a sentence that misses its subject, or no memory. */
 static int
-pass_on(const struct freeze *f, enum pf_setting_id id, unsigned index, int r,
+pass_on(const struct pf_freeze *f, enum pf_setting_id id, unsigned index, int r,
         const struct pf_error *error)
 {
     if (r == -ENOMEM)
         return pf_error_set(f->error, PREFORK_EXIT_SYSTEM, ENOMEM,
                             "out of memory for access rules");
-    return refuse(f, id, index, "%s", error->text);
+    return pf_freeze_refuse(f, id, index, EINVAL, "%s", error->text);
 }
 
 static void
-say(const struct freeze *f, const struct pf_text *t)
+say(const struct pf_freeze *f, const struct pf_text *t)
 {
     if (f->note)
         f->note(f->context, t->bytes);
@@ -83,13 +50,13 @@ say(const struct freeze *f, const struct pf_text *t)
 
 /* Tell of a pattern that is meant for names where there are none. */
 static void
-note_name(const struct freeze *f, enum pf_setting_id id, unsigned index)
+note_name(const struct pf_freeze *f, enum pf_setting_id id, unsigned index)
 {
     const char *pattern = pf_settings_item(f->settings, id, index);
     char buffer[SENTENCE_BYTES];
     struct pf_text t;
 
-    if (f->access->names || !pf_pattern_needs_name(pattern))
+    if (f->config->access->names || !pf_pattern_needs_name(pattern))
         return;
     pf_text_init(&t, buffer, sizeof buffer);
     pf_text_add(&t, "%s: %.*s (", pf_setting_row(id)->key, QUOTED_CHARACTERS, pattern);
@@ -100,7 +67,7 @@ note_name(const struct freeze *f, enum pf_setting_id id, unsigned index)
 }
 
 static int
-freeze_patterns(const struct freeze *f, enum pf_setting_id id, struct pf_patterns *set)
+freeze_patterns(const struct pf_freeze *f, enum pf_setting_id id, struct pf_patterns *set)
 {
     unsigned count = pf_settings_item_count(f->settings, id);
 
@@ -116,7 +83,7 @@ freeze_patterns(const struct freeze *f, enum pf_setting_id id, struct pf_pattern
 
 /* The blocks of one entry. */
 static int
-add_blocks(const struct freeze *f, enum pf_setting_id id, unsigned index,
+add_blocks(const struct pf_freeze *f, enum pf_setting_id id, unsigned index,
            struct pf_blocks *set)
 {
     const char *s = pf_settings_item(f->settings, id, index);
@@ -135,12 +102,12 @@ add_blocks(const struct freeze *f, enum pf_setting_id id, unsigned index,
             return pass_on(f, id, index, r, &error);
     }
     if (set->count == before)
-        return refuse(f, id, index, "no block of addresses is named");
+        return pf_freeze_refuse(f, id, index, EINVAL, "no block of addresses is named");
     return 0;
 }
 
 static int
-freeze_blocks(const struct freeze *f, enum pf_setting_id id, struct pf_blocks *set)
+freeze_blocks(const struct pf_freeze *f, enum pf_setting_id id, struct pf_blocks *set)
 {
     unsigned count = pf_settings_item_count(f->settings, id);
     int r = 0;
@@ -186,41 +153,43 @@ read_modes(struct pf_access *a, const char *s)
 
 /* A flag, or "double" or "2" and modes. */
 static int
-freeze_reverse(const struct freeze *f)
+freeze_reverse(const struct pf_freeze *f)
 {
     const enum pf_setting_id id = PF_SETTING_REVERSE_LOOKUPS;
     const char *s = pf_settings_text(f->settings, id);
     int r = -EINVAL;
 
-    if (pf_text_flag(s, &f->access->names) == 0)
+    if (pf_text_flag(s, &f->config->access->names) == 0)
         return 0;
     if (strncasecmp(s, "double", 6) == 0)
-        r = read_modes(f->access, s + 6);
+        r = read_modes(f->config->access, s + 6);
     else if (s[0] == '2')
-        r = read_modes(f->access, s + 1);
+        r = read_modes(f->config->access, s + 1);
     if (r < 0)
-        return refuse(f, id, 0,
-                      "\"%.*s\" is none of 1, yes, on, true, 0, no, off, false, double; "
-                      "behind double may stand detail, autofail, debug",
-                      QUOTED_CHARACTERS, s);
+        return pf_freeze_refuse(
+            f, id, 0, EINVAL,
+            "\"%.*s\" is none of 1, yes, on, true, 0, no, off, false, double; "
+            "behind double may stand detail, autofail, debug",
+            QUOTED_CHARACTERS, s);
     return 0;
 }
 
 /* A flag, or modes. */
 static int
-freeze_double(const struct freeze *f)
+freeze_double(const struct pf_freeze *f)
 {
     const enum pf_setting_id id = PF_SETTING_DOUBLE_REVERSE_LOOKUPS;
     const char *s = pf_settings_text(f->settings, id);
     bool on;
 
     if (pf_text_flag(s, &on) == 0)
-        return on ? read_modes(f->access, "") : 0;
-    if (read_modes(f->access, s) < 0)
-        return refuse(f, id, 0,
-                      "\"%.*s\" is none of 1, yes, on, true, 0, no, off, false, detail, "
-                      "autofail, debug",
-                      QUOTED_CHARACTERS, s);
+        return on ? read_modes(f->config->access, "") : 0;
+    if (read_modes(f->config->access, s) < 0)
+        return pf_freeze_refuse(
+            f, id, 0, EINVAL,
+            "\"%.*s\" is none of 1, yes, on, true, 0, no, off, false, detail, "
+            "autofail, debug",
+            QUOTED_CHARACTERS, s);
     return 0;
 }
 
@@ -239,19 +208,19 @@ rule_count(const struct pf_access *a)
 }
 
 static void
-freeze_rest(const struct freeze *f)
+freeze_rest(const struct pf_freeze *f)
 {
     switch (pf_settings_choice(f->settings, PF_SETTING_ACCESS_DEFAULT)) {
-    case PF_CHOICE_ACCESS_ALLOW: f->access->allow_rest = true; break;
-    case PF_CHOICE_ACCESS_DENY: f->access->allow_rest = false; break;
-    default: f->access->allow_rest = allow_count(f->access) == 0; break;
+    case PF_CHOICE_ACCESS_ALLOW: f->config->access->allow_rest = true; break;
+    case PF_CHOICE_ACCESS_DENY: f->config->access->allow_rest = false; break;
+    default: f->config->access->allow_rest = allow_count(f->config->access) == 0; break;
     }
 }
 
 static void
-note_policy(const struct freeze *f)
+note_policy(const struct pf_freeze *f)
 {
-    const struct pf_access *a = f->access;
+    const struct pf_access *a = f->config->access;
     char buffer[SENTENCE_BYTES];
     struct pf_text t;
 
@@ -273,19 +242,19 @@ note_policy(const struct freeze *f)
 
 /* Does the setting keep anybody out? */
 static bool
-restricts(const struct freeze *f, enum pf_setting_id id)
+restricts(const struct pf_freeze *f, enum pf_setting_id id)
 {
     if (!pf_settings_is_set(f->settings, id))
         return false;
     if (id == PF_SETTING_ACCESS_DEFAULT)
-        return !f->access->allow_rest;
+        return !f->config->access->allow_rest;
     if (id == PF_SETTING_REVERSE_LOOKUPS || id == PF_SETTING_DOUBLE_REVERSE_LOOKUPS)
-        return f->access->confirmed_only;
+        return f->config->access->confirmed_only;
     return true;
 }
 
 static int
-refuse_unkept(const struct freeze *f)
+refuse_unkept(const struct pf_freeze *f)
 {
     static const enum pf_setting_id ids[] = {
         PF_SETTING_ALLOW,
@@ -297,24 +266,26 @@ refuse_unkept(const struct freeze *f)
         PF_SETTING_DOUBLE_REVERSE_LOOKUPS,
     };
 
-    if (f->handler != PF_HANDLER_WAIT && f->handler != PF_HANDLER_MAIN_LOOP)
+    if (f->config->recipe.handler != PF_HANDLER_WAIT &&
+        f->config->recipe.handler != PF_HANDLER_MAIN_LOOP)
         return 0;
     for (size_t i = 0; i < PF_COUNT(ids); i++) {
         if (restricts(f, ids[i]))
-            return refuse(f, ids[i], 0,
-                          "cannot be kept: %s, so whom it accepts is not ours to decide; "
-                          "leave the setting out, and let the program or a firewall decide",
-                          f->handler == PF_HANDLER_WAIT
-                              ? "the program accepts connections by itself (handler wait)"
-                              : "the program has a main_loop of its own");
+            return pf_freeze_refuse(
+                f, ids[i], 0, EINVAL,
+                "cannot be kept: %s, so whom it accepts is not ours to decide; "
+                "leave the setting out, and let the program or a firewall decide",
+                f->config->recipe.handler == PF_HANDLER_WAIT
+                    ? "the program accepts connections by itself (handler wait)"
+                    : "the program has a main_loop of its own");
     }
     return 0;
 }
 
 static int
-freeze_all(const struct freeze *f)
+freeze_all(const struct pf_freeze *f)
 {
-    struct pf_access *a = f->access;
+    struct pf_access *a = f->config->access;
     int r;
 
     a->lookup_timeout = pf_settings_span(f->settings, PF_SETTING_LOOKUP_TIMEOUT);
@@ -345,24 +316,21 @@ is_idle(const struct pf_access *a)
 }
 
 int
-pf_config_freeze_access(const struct pf_settings *settings, struct pf_config *config,
-                        pf_config_note *note, void *context, struct pf_error *error)
+pf_freeze_access(const struct pf_freeze *f)
 {
-    struct pf_access *access = calloc(1, sizeof *access);
-    const struct freeze f = {settings, config->recipe.handler, access, note, context,
-                             error};
+    struct pf_config *config = f->config;
     int r;
 
-    if (!access)
-        return pf_error_set(error, PREFORK_EXIT_SYSTEM, ENOMEM,
+    config->access = calloc(1, sizeof *config->access);
+    if (!config->access)
+        return pf_error_set(f->error, PREFORK_EXIT_SYSTEM, ENOMEM,
                             "out of memory for access rules");
-    r = freeze_all(&f);
-    if (r < 0 || is_idle(access)) {
-        pf_access_deinit(access);
-        free(access);
-        access = NULL;
+    r = freeze_all(f);
+    if (r < 0 || is_idle(config->access)) {
+        pf_access_deinit(config->access);
+        free(config->access);
+        config->access = NULL;
     }
-    config->access = access;
-    config->recipe.access = access;
+    config->recipe.access = config->access;
     return r;
 }

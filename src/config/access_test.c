@@ -9,7 +9,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#include "config/access.h"
+#include "config/freeze.h"
 #include "config/parse.h"
 #include "config/setting.h"
 #include "net/access.h"
@@ -42,7 +42,12 @@ freeze(const char *text, enum pf_handler handler)
     config = (struct pf_config){.recipe = {.handler = handler}};
     if (pf_parse_config(s, "x.conf", text, strlen(text), &error) < 0)
         fail_msg("%s", error.text);
-    r = pf_config_freeze_access(s, &config, note, NULL, &error);
+    r = pf_freeze_access(&(struct pf_freeze){
+        .settings = s,
+        .config = &config,
+        .note = note,
+        .error = &error,
+    });
     pf_settings_free(s);
     return r;
 }

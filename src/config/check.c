@@ -398,8 +398,8 @@ pf_check_settings(struct pf_settings *settings, enum pf_server_type type,
                   struct pf_error *error)
 {
     static int (*const steps[])(const struct check *) = {
-        settle_type, settle_sizing, refuse_numbers,   refuse_by_sizing,
-        settle_max,  settle_min,    settle_max_spare, settle_min_spare, settle_client_stdout,
+        settle_type, settle_sizing,    refuse_numbers,   refuse_by_sizing,     settle_max,
+        settle_min,  settle_max_spare, settle_min_spare, settle_client_stdout,
     };
     const struct check c = {settings, type, handler, note, context, error};
     int r = 0;

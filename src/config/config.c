@@ -10,10 +10,8 @@
 #include "config/config.h"
 
 #include "base/text.h"
-#include "config/access.h"
 #include "config/check.h"
 #include "config/freeze.h"
-#include "config/privileges.h"
 #include "config/setting.h"
 #include "config/signals.h"
 #include "config/type.h"
@@ -24,14 +22,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
-    WORD_BYTES = 256, /* a user or group name in a list */
+    WORD_BYTES = 256, /* an origin */
     SUBJECT_BYTES = 320,
 };
-
-#define SEPARATORS ", \t"
 
 int
 pf_freeze_refuse(const struct pf_freeze *f, enum pf_setting_id id, unsigned index,
@@ -80,81 +75,6 @@ pf_freeze_group(const struct pf_freeze *f, enum pf_setting_id id, unsigned index
         return pf_freeze_refuse(f, id, index, EINVAL, "group \"%s\": %s", name,
                                 strerror(-r));
     return 0;
-}
-
-/* The groups that `group` lists, into config->groups. */
-static int
-freeze_group_list(const struct pf_freeze *f)
-{
-    const char *s = pf_settings_text(f->settings, PF_SETTING_GROUP);
-    struct pf_recipe *recipe = &f->config->recipe;
-    char name[WORD_BYTES];
-    size_t length;
-    int r;
-
-    for (s += strspn(s, SEPARATORS); *s != '\0'; s += length, s += strspn(s, SEPARATORS)) {
-        length = strcspn(s, SEPARATORS);
-        if (length >= sizeof name)
-            return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "a name is too long");
-        if (recipe->group_count == PF_CONFIG_GROUPS_MAX)
-            return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "more than %d groups",
-                                    PF_CONFIG_GROUPS_MAX);
-        memcpy(name, s, length);
-        name[length] = '\0';
-        r = pf_freeze_group(f, PF_SETTING_GROUP, 0, name,
-                            &f->config->groups[recipe->group_count]);
-        if (r < 0)
-            return r;
-        recipe->group_count++;
-    }
-    if (recipe->group_count == 0)
-        return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "no group is named");
-    recipe->gid = f->config->groups[0];
-    return 0;
-}
-
-/* The groups that the user database gives to the user, into config->groups. */
-static int
-freeze_groups_of(const struct pf_freeze *f, const struct pf_credential_user *user)
-{
-    struct pf_recipe *recipe = &f->config->recipe;
-
-    if (!user->known)
-        return pf_freeze_refuse(
-            f, PF_SETTING_USER, 0, EINVAL,
-            "user %s is not in the user database, so group must be set too", user->name);
-    recipe->gid = user->gid;
-    if (pf_credential_groups_of(user, f->config->groups, PF_CONFIG_GROUPS_MAX,
-                                &recipe->group_count) < 0)
-        return pf_freeze_refuse(
-            f, PF_SETTING_USER, 0, EINVAL,
-            "user %s is in more than %d groups; set group to those needed", user->name,
-            PF_CONFIG_GROUPS_MAX);
-    return 0;
-}
-
-static int
-freeze_credentials(const struct pf_freeze *f)
-{
-    const char *name = pf_settings_text(f->settings, PF_SETTING_USER);
-    bool has_group = pf_settings_is_set(f->settings, PF_SETTING_GROUP);
-    struct pf_recipe *recipe = &f->config->recipe;
-    struct pf_credential_user user = {.uid = geteuid()};
-    int r;
-
-    recipe->drop_privileges = name || has_group;
-    recipe->gid = getegid();
-    recipe->groups = f->config->groups;
-    recipe->group_count = 0;
-    if (name) {
-        r = pf_freeze_user(f, PF_SETTING_USER, 0, name, &user);
-        if (r < 0)
-            return r;
-    }
-    recipe->uid = user.uid;
-    if (has_group)
-        return freeze_group_list(f);
-    return name ? freeze_groups_of(f, &user) : 0;
 }
 
 /* ---- pool, worker, daemon -------------------------------------------------------- */
@@ -293,47 +213,6 @@ make_daemon(const struct pf_settings *s)
     };
 }
 
-/* ---- the log ---------------------------------------------------------------------- */
-
-/* What syslog_* say, whether it is used or not: nonsense is an error in any case. */
-static int
-freeze_syslog(const struct pf_freeze *f, struct pf_syslog *syslog)
-{
-    static const struct {
-        enum pf_setting_id id;
-        int (*parse)(const char *text, struct pf_syslog *ret_syslog,
-                     struct pf_error *error);
-    } texts[] = {
-        {PF_SETTING_SYSLOG_LOGSOCK, pf_syslog_parse_ways},
-        {PF_SETTING_SYSLOG_LOGOPT, pf_syslog_parse_options},
-        {PF_SETTING_SYSLOG_FACILITY, pf_syslog_parse_facility},
-        {PF_SETTING_SYSLOG_IDENT, pf_syslog_parse_ident},
-    };
-
-    for (size_t i = 0; i < PF_COUNT(texts); i++) {
-        const char *text = pf_settings_text(f->settings, texts[i].id);
-        struct pf_error error = {0};
-        if (texts[i].parse(text, syslog, &error) < 0)
-            return pf_freeze_refuse(f, texts[i].id, 0, EINVAL, "%s", error.text);
-    }
-    syslog->path = pf_settings_text(f->settings, PF_SETTING_SYSLOG_PATH);
-    syslog->host = pf_settings_text(f->settings, PF_SETTING_SYSLOG_HOST);
-    syslog->port = pf_settings_number(f->settings, PF_SETTING_SYSLOG_PORT);
-    return 0;
-}
-
-static int
-freeze_log(const struct pf_freeze *f)
-{
-    const char *text = pf_settings_text(f->settings, PF_SETTING_LOG_FILE);
-    struct pf_log_target *log = &f->config->daemon.log;
-    struct pf_error error = {0};
-
-    if (pf_log_target_parse(text, log, &error) < 0)
-        return pf_freeze_refuse(f, PF_SETTING_LOG_FILE, 0, EINVAL, "%s", error.text);
-    return freeze_syslog(f, &log->syslog);
-}
-
 /* The environment's default for ipv, if nobody set it. */
 static int
 adapt_ipv(const struct pf_freeze *f)
@@ -364,18 +243,18 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     if (r == 0)
         r = pf_check_settings(settings, type, config->recipe.handler, note, context, error);
     if (r == 0)
-        r = freeze_credentials(&f);
+        r = pf_freeze_credentials(&f);
     if (r == 0)
         r = pf_freeze_endpoints(&f);
     if (r == 0)
         r = freeze_passthrough(&f);
     config->daemon = make_daemon(settings);
     if (r == 0)
-        r = pf_privileges_freeze(settings, config, note, context, error);
+        r = pf_freeze_privileges(&f);
     if (r == 0)
-        r = pf_config_freeze_access(settings, config, note, context, error);
+        r = pf_freeze_access(&f);
     if (r == 0)
-        r = freeze_log(&f);
+        r = pf_freeze_log(&f);
     if (r < 0)
         return r;
     config->policy = make_policy(settings, type);

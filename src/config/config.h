@@ -36,9 +36,9 @@ struct pf_daemon {
     const char *pid_file;  /* NULL: none; borrowed from the settings */
     const char *lock_file; /* of serialize; NULL: none; borrowed */
     struct pf_log_target log; /* its texts are borrowed */
-    int log_level;         /* 0 to 4 */
-    const char *chroot;    /* NULL: none; borrowed */
-    bool has_umask;        /* umask below was set; otherwise it stays the starter's */
+    int log_level;            /* 0 to 4 */
+    const char *chroot;       /* NULL: none; borrowed */
+    bool has_umask;           /* umask below was set; otherwise it stays the starter's */
     mode_t umask;
 };
 

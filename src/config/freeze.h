@@ -31,4 +31,19 @@ PF_MUST_USE int pf_freeze_group(const struct pf_freeze *f, enum pf_setting_id id
 /* endpoint.c: the ports, into config->endpoints. 0 or refused. */
 PF_MUST_USE int pf_freeze_endpoints(const struct pf_freeze *f);
 
+/* access.c: the rules about clients, into config->access (NULL if nobody has to be asked
+ * anything), which is lent to the recipe. What the rules come to, and rules that can never
+ * match, are told. 0 or refused; then config->access is NULL. */
+PF_MUST_USE int pf_freeze_access(const struct pf_freeze *f);
+
+/* privileges.c: user and groups, looked up. 0 or refused. */
+PF_MUST_USE int pf_freeze_credentials(const struct pf_freeze *f);
+
+/* log.c: log_file and syslog_*. 0 or refused. */
+PF_MUST_USE int pf_freeze_log(const struct pf_freeze *f);
+
+/* privileges.c: what is given up and handed over. Endpoints and user are settled before. 0
+ * or refused. */
+PF_MUST_USE int pf_freeze_privileges(const struct pf_freeze *f);
+
 #endif

@@ -1,13 +1,14 @@
-/* What is given up and handed over at start: text to values.
+/* Who runs the server, and what is given up and handed over at start: text to values.
+ *
+ * Users and groups are looked up once, here: after this they are numbers.
  *
  * Names of capabilities become a mask here, once; paths stay what they are, because whether
  * they exist is a matter of the moment they are used in.
  *
  * To keep capabilities without a drop, or as root, is a contradiction and not a nicety:
  * whoever writes it believes that all others are given up. */
-#include "config/privileges.h"
-
 #include "base/text.h"
+#include "config/freeze.h"
 #include "config/setting.h"
 #include "os/capability.h"
 #include <prefork/prefork.h>
@@ -15,62 +16,114 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
-    SUBJECT_BYTES = 320,
-    NAME_BYTES = 64, /* of a capability */
+    WORD_BYTES = 256, /* a user or group in a list */
+    NAME_BYTES = 64,  /* of a capability */
 };
 
 #define SEPARATORS ", \t"
 
-struct freezing {
-    const struct pf_settings *settings;
-    struct pf_config *config;
-    pf_config_note *note;
-    void *context;
-    struct pf_error *error;
-};
+/* ---- who runs it ------------------------------------------------------------------ */
 
-/* Refuse entry index of a setting: "x.conf:4: keep_capabilities: ...". */
-PF_PRINTF(4, 5)
+/* The groups that `group` lists, into config->groups. */
 static int
-refuse(const struct freezing *f, enum pf_setting_id id, unsigned index, const char *format,
-       ...)
+freeze_group_list(const struct pf_freeze *f)
 {
-    char subject_bytes[SUBJECT_BYTES];
-    char what[PF_ERROR_TEXT_BYTES];
-    struct pf_text subject;
-    va_list args;
+    const char *s = pf_settings_text(f->settings, PF_SETTING_GROUP);
+    struct pf_recipe *recipe = &f->config->recipe;
+    char name[WORD_BYTES];
+    size_t length;
+    int r;
 
-    va_start(args, format);
-    (void)vsnprintf(what, sizeof what, format, args); /* cut is fine */
-    va_end(args);
-    pf_text_init(&subject, subject_bytes, sizeof subject_bytes);
-    pf_origin_add_subject(&subject, pf_settings_item_origin(f->settings, id, index),
-                          pf_setting_row(id)->key);
-    return pf_error_set(f->error, PREFORK_EXIT_CONFIG, EINVAL, "%s: %s", subject_bytes,
-                        what);
+    for (s += strspn(s, SEPARATORS); *s != '\0'; s += length, s += strspn(s, SEPARATORS)) {
+        length = strcspn(s, SEPARATORS);
+        if (length >= sizeof name)
+            return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "a name is too long");
+        if (recipe->group_count == PF_CONFIG_GROUPS_MAX)
+            return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "more than %d groups",
+                                    PF_CONFIG_GROUPS_MAX);
+        memcpy(name, s, length);
+        name[length] = '\0';
+        r = pf_freeze_group(f, PF_SETTING_GROUP, 0, name,
+                            &f->config->groups[recipe->group_count]);
+        if (r < 0)
+            return r;
+        recipe->group_count++;
+    }
+    if (recipe->group_count == 0)
+        return pf_freeze_refuse(f, PF_SETTING_GROUP, 0, EINVAL, "no group is named");
+    recipe->gid = f->config->groups[0];
+    return 0;
 }
+
+/* The groups that the user database gives to the user, into config->groups. */
+static int
+freeze_groups_of(const struct pf_freeze *f, const struct pf_credential_user *user)
+{
+    struct pf_recipe *recipe = &f->config->recipe;
+
+    if (!user->known)
+        return pf_freeze_refuse(
+            f, PF_SETTING_USER, 0, EINVAL,
+            "user %s is not in the user database, so group must be set too", user->name);
+    recipe->gid = user->gid;
+    if (pf_credential_groups_of(user, f->config->groups, PF_CONFIG_GROUPS_MAX,
+                                &recipe->group_count) < 0)
+        return pf_freeze_refuse(
+            f, PF_SETTING_USER, 0, EINVAL,
+            "user %s is in more than %d groups; set group to those needed", user->name,
+            PF_CONFIG_GROUPS_MAX);
+    return 0;
+}
+
+int
+pf_freeze_credentials(const struct pf_freeze *f)
+{
+    const char *name = pf_settings_text(f->settings, PF_SETTING_USER);
+    bool has_group = pf_settings_is_set(f->settings, PF_SETTING_GROUP);
+    struct pf_recipe *recipe = &f->config->recipe;
+    struct pf_credential_user user = {.uid = geteuid()};
+    int r;
+
+    recipe->drop_privileges = name || has_group;
+    recipe->gid = getegid();
+    recipe->groups = f->config->groups;
+    recipe->group_count = 0;
+    if (name) {
+        r = pf_freeze_user(f, PF_SETTING_USER, 0, name, &user);
+        if (r < 0)
+            return r;
+    }
+    recipe->uid = user.uid;
+    if (has_group)
+        return freeze_group_list(f);
+    return name ? freeze_groups_of(f, &user) : 0;
+}
+
+/* ---- what is kept and handed over ------------------------------------------------- */
 
 /* One word of length bytes that names a capability. */
 static int
-keep_one(const struct freezing *f, unsigned index, const char *word, size_t length)
+keep_one(const struct pf_freeze *f, unsigned index, const char *word, size_t length)
 {
     char name[NAME_BYTES];
     uint64_t bit;
 
     (void)snprintf(name, sizeof name, "%.*s", (int)length, word);
     if (length >= sizeof name || pf_capability_find(name, &bit) < 0)
-        return refuse(f, PF_SETTING_KEEP_CAPABILITIES, index,
-                      "there is no capability \"%s\"; names are those of capabilities(7), "
-                      "such as cap_net_bind_service",
-                      name);
+        return pf_freeze_refuse(
+            f, PF_SETTING_KEEP_CAPABILITIES, index, EINVAL,
+            "there is no capability \"%s\"; names are those of capabilities(7), "
+            "such as cap_net_bind_service",
+            name);
     f->config->recipe.keep_capabilities |= bit;
     return 0;
 }
 
 static int
-keep_words(const struct freezing *f, unsigned index)
+keep_words(const struct pf_freeze *f, unsigned index)
 {
     const char *s = pf_settings_item(f->settings, PF_SETTING_KEEP_CAPABILITIES, index);
     size_t length;
@@ -85,7 +138,7 @@ keep_words(const struct freezing *f, unsigned index)
 }
 
 static int
-freeze_keep(const struct freezing *f)
+freeze_keep(const struct pf_freeze *f)
 {
     const enum pf_setting_id id = PF_SETTING_KEEP_CAPABILITIES;
     const struct pf_recipe *recipe = &f->config->recipe;
@@ -97,21 +150,23 @@ freeze_keep(const struct freezing *f)
     if (r < 0 || recipe->keep_capabilities == 0)
         return r;
     if (!recipe->drop_privileges)
-        return refuse(f, id, 0, "user must be set too: without it none is given up");
+        return pf_freeze_refuse(f, id, 0, EINVAL,
+                                "user must be set too: without it none is given up");
     if (recipe->uid == 0)
-        return refuse(f, id, 0, "root keeps all of them; set user to somebody else");
+        return pf_freeze_refuse(f, id, 0, EINVAL,
+                                "root keeps all of them; set user to somebody else");
     return 0;
 }
 
 static int
-freeze_files(const struct freezing *f)
+freeze_files(const struct pf_freeze *f)
 {
     const enum pf_setting_id id = PF_SETTING_CHOWN_FILES;
     unsigned count = pf_settings_item_count(f->settings, id);
 
     if (count > PF_CONFIG_FILES_MAX)
-        return refuse(f, id, PF_CONFIG_FILES_MAX, "more than %d files",
-                      PF_CONFIG_FILES_MAX);
+        return pf_freeze_refuse(f, id, PF_CONFIG_FILES_MAX, EINVAL, "more than %d files",
+                                PF_CONFIG_FILES_MAX);
     if (count > 0 && !f->config->recipe.drop_privileges && f->note)
         f->note(f->context, "chown_files: not used, since neither user nor group is set");
     for (unsigned i = 0; i < count; i++)
@@ -121,20 +176,19 @@ freeze_files(const struct freezing *f)
 }
 
 int
-pf_privileges_freeze(const struct pf_settings *settings, struct pf_config *config,
-                     pf_config_note *note, void *context, struct pf_error *error)
+pf_freeze_privileges(const struct pf_freeze *f)
 {
-    const struct freezing f = {settings, config, note, context, error};
+    struct pf_daemon *daemon = &f->config->daemon;
     int r;
 
-    config->recipe.keep_capabilities = 0;
-    r = freeze_keep(&f);
+    f->config->recipe.keep_capabilities = 0;
+    r = freeze_keep(f);
     if (r == 0)
-        r = freeze_files(&f);
+        r = freeze_files(f);
     if (r < 0)
         return r;
-    config->daemon.chroot = pf_settings_text(settings, PF_SETTING_CHROOT);
-    config->daemon.has_umask = pf_settings_is_set(settings, PF_SETTING_UMASK);
-    config->daemon.umask = (mode_t)pf_settings_number(settings, PF_SETTING_UMASK);
+    daemon->chroot = pf_settings_text(f->settings, PF_SETTING_CHROOT);
+    daemon->has_umask = pf_settings_is_set(f->settings, PF_SETTING_UMASK);
+    daemon->umask = (mode_t)pf_settings_number(f->settings, PF_SETTING_UMASK);
     return 0;
 }

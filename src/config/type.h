@@ -12,7 +12,7 @@
 enum pf_server_type {
     PF_SERVER_PREFORK,        /* a pool whose size follows the load */
     PF_SERVER_PREFORK_SIMPLE, /* a pool of max_servers workers */
-    PF_SERVER_FORK,        /* a worker for each connection */
+    PF_SERVER_FORK,           /* a worker for each connection */
     PF_SERVER_SINGLE,         /* one worker */
     PF_SERVER_INET,           /* one connection, on standard input and output */
 };

@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 struct pf_turn_memory {
-    pthread_mutex_t mutex;  /* SEMAPHORE */
+    pthread_mutex_t mutex; /* SEMAPHORE */
     _Atomic(pid_t) holder; /* PIPE: who has the token; 0: it is on its way */
 };
 

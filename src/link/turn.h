@@ -49,7 +49,8 @@ bool pf_turn_take(struct pf_turn *t);
 /* In a worker that has it. */
 void pf_turn_give(struct pf_turn *t);
 
-/* In the master: this process ended, maybe with the turn, maybe having been woken for it. */
+/* In the master: this process ended, maybe with the turn, maybe having been woken for it.
+ */
 void pf_turn_mend(struct pf_turn *t, pid_t dead);
 
 #endif

@@ -16,8 +16,8 @@
 #include "os/process.h"
 
 #include "base/text.h"
-#include "os/signal.h"
 #include "os/fd.h"
+#include "os/signal.h"
 
 #include <ctype.h>
 #include <dirent.h>

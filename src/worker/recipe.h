@@ -37,7 +37,7 @@ struct pf_recipe {
 
     enum pf_accept_order accept_order;
     enum pf_turn_kind serialize; /* who may wait for connections */
-    uint64_t passthrough; /* signals the master passes on; bit n - 1 is signal n */
+    uint64_t passthrough;        /* signals the master passes on; bit n - 1 is signal n */
 
     bool child_communication; /* a stream of the program's own between it and the master */
     bool no_close_by_child;   /* prefork_stop() in a worker ends that worker alone */
