@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,19 +38,26 @@ give(const char *key, const char *path, int fd, const struct stat *st, uid_t uid
     return 0;
 }
 
+static bool
+is_at(const char *path, const struct stat *st)
+{
+    struct stat named;
+
+    return lstat(path, &named) == 0 && named.st_dev == st->st_dev &&
+           named.st_ino == st->st_ino;
+}
+
 int
 pf_handover_open_file(const char *key, const char *path, int fd, uid_t uid, gid_t gid,
                       struct pf_error *error)
 {
-    struct stat opened;
-    struct stat named;
+    struct stat st;
 
-    if (fstat(fd, &opened) < 0 || lstat(path, &named) < 0)
+    if (fstat(fd, &st) < 0)
         return refuse(key, path, errno, strerror(errno), error);
-    if (!S_ISREG(opened.st_mode) || opened.st_nlink != 1 || opened.st_dev != named.st_dev ||
-        opened.st_ino != named.st_ino)
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || !is_at(path, &st))
         return 0;
-    return give(key, path, fd, &opened, uid, gid, error);
+    return give(key, path, fd, &st, uid, gid, error);
 }
 
 /* Why a file that is named for it cannot be given away, or NULL. */

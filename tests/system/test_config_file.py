@@ -7,13 +7,15 @@ file and by the command line, every class of malformed value that its type knows
 is tested from its first day; a new type needs its classes in MALFORMED.
 """
 
+import grp
 import json
+import pwd
 import re
 import subprocess
 
 import pytest
 
-from support import REPO, flags
+from support import REPO, Log, flags, proc_status
 from test_check import CONFIG, OK, USAGE, check, complaint, effective, write
 
 DEFINITIONS = REPO / "src/config/settings.def"
@@ -397,3 +399,91 @@ def test_no_ipv6_of_the_environment(server):
     assert listeners_of(server, "*:0/IPv6", {"NO_IPV6": "1"}) == ["[::]"]
     for no in ("", "0"):
         assert listeners_of(server, "*:0", {"NO_IPV6": no}) == ["[::]"]
+
+
+# ---- the sample of the manual of Net::Server::PreFork --------------------------------------
+
+
+def sample(tmp_path):
+    """All its settings, with a user, paths and ports of this machine."""
+    user = pwd.getpwnam("nobody")
+    return write(tmp_path, f"""### a comment
+min_servers       20
+max_servers       80
+min_spare_servers 10
+min_spare_servers 15
+
+max_requests      1000
+
+### who, and where to
+user        {user.pw_name}
+group       {grp.getgrgid(user.pw_gid).gr_name}
+log_file    {tmp_path}/server.log
+log_level   3
+pid_file    {tmp_path}/server.pid
+
+### who may come
+allow       .+\\.(net|com)
+allow       domain\\.com
+deny        a.+
+
+background  1
+
+port        localhost:0
+port        0
+
+### not used
+# reverse_lookups on
+# child_communication
+""", "sample.conf")
+
+
+def test_W02_the_sample_of_the_manual_is_accepted(server, tmp_path):
+    """It was fatal there. Here every line of it has its effect, and defaults make way."""
+    conf = sample(tmp_path)
+    done = check(server, conf_file=conf)
+    assert done.returncode == OK, done.stderr
+    assert not re.search(r" (warning|error): |has no effect", done.stderr), done.stderr
+    values = effective(server, conf_file=conf)
+    assert [value for value, _ in values["port"]] == ["localhost:0", "0"]
+    assert [value for value, _ in values["allow"]] == [r".+\.(net|com)", r"domain\.com"]
+    assert values["deny"][0] == "a.+"
+    assert values["min_spare_servers"][0] == "15"
+    assert values["max_spare_servers"] == ("15", "default, adapted to min_spare_servers")
+
+
+def serve_sample(server, tmp_path, **settings):
+    """A daemon as the file says, on loopback."""
+    s = server.serve(["cat"], conf_file=tmp_path / sample(tmp_path), host="127.0.0.1",
+                     port=None, log_level=None, wait=None, **settings)
+    assert s.process.wait(15) == 0, s.log.text()
+    s.starter_status = 0
+    s.logs.append(Log(tmp_path / "server.log"))
+    s.pid = int((tmp_path / "server.pid").read_text())
+    return s
+
+
+def answer(s):
+    """What a client gets; nothing if it is cut, before or after it could speak."""
+    try:
+        return s.ask(b"hello\n")
+    except TimeoutError:
+        raise
+    except OSError:
+        return b""
+
+
+@pytest.mark.root
+def test_W02_the_sample_of_the_manual_is_served(server, tmp_path):
+    """As the user it names, on its ports, with its rules: they let in names only, so nobody
+    from here until the command line says so."""
+    s = serve_sample(server, tmp_path)
+    workers = s.wait_workers(20, "idle")
+    assert {proc_status(pid)["Uid"].split()[0] for pid in (s.pid, *workers)} == {
+        str(pwd.getpwnam("nobody").pw_uid)}
+    assert len(s.ports) >= 2
+    assert answer(s) == b""
+    assert s.stop() == 0
+    (tmp_path / "server.log").unlink()
+    s = serve_sample(server, tmp_path, allow=r"(::ffff:)?127\.0\.0\.1|::1")
+    assert answer(s) == b"hello\n"
