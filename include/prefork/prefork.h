@@ -135,10 +135,10 @@ struct prefork_app {
      * otherwise leaves them alone: do not wait for them then, but within one hook. Where
      * programs are served, processes that they left behind are told too. */
     void (*other_child_died_hook)(pid_t pid, int wait_status, void *data);
-    /* SIGHUP: all workers are to be replaced. Both run, in this order, before the first
-     * old worker is asked to leave and the first new one is born: close what the old ones
-     * shared, and open it again for the new ones, which inherit it. Not while the server
-     * stops. */
+    /* SIGHUP or SIGUSR2: all workers are to be replaced. Both run, in this order, before
+     * the first old worker is asked to leave and the first new one is born: close what the
+     * old ones shared, and open it again for the new ones, which inherit it. Not while the
+     * server stops. */
     void (*restart_close_hook)(void *data);
     void (*restart_open_hook)(void *data);
 

@@ -731,11 +731,10 @@ def test_W12_a_restart_that_fails_does_not_end_the_server(server, tmp_path):
 
 
 @pytest.mark.parametrize("signum, said", [(SIGKILL, "signal=9"), (SIGTERM, "status=0"),
-                                          (signal.SIGSEGV, "signal=11")])
+                                          (SIGUSR2, "signal=12")])
 def test_W14_one_hook_tells_every_end(server, signum, said):
     """Whatever it was: once, with pid, slot and cause; then the pid is forgotten."""
-    s = server.start(server.program("hooks"), **ONE,
-                     preexec_fn=lambda: __import__("resource").setrlimit(4, (0, 0)))
+    s = server.start(server.program("hooks"), **ONE)
     (pid,) = s.wait_workers(1, "idle")
     os.kill(pid, signum)
     s.wait_log(f"hook delete_child_hook pid={pid}$")
