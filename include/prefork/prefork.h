@@ -109,9 +109,10 @@ struct prefork_app {
     int (*post_configure_hook)(struct prefork *p, void *data);
     /* After going to the background and writing the pid file, before sockets are bound. */
     int (*after_init)(void *data);
-    /* Sockets are bound; still the original user. */
+    /* Sockets are bound; still the original user, and outside of chroot. */
     int (*post_bind_hook)(struct prefork *p, void *data);
-    /* Last call before the loop. What is opened here is shared by all workers. */
+    /* Last call before the loop: as the user that workers run as, inside of chroot. What is
+     * opened here is shared by all workers. */
     int (*pre_loop_hook)(void *data);
 
     /* --- supervision, in the master --- */

@@ -14,6 +14,8 @@
 #include "os/process.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,14 +174,35 @@ has_functions(const struct prefork *p)
     return p->app.main_loop || p->app.process_request;
 }
 
+/* What is named by its path is looked for where it will be run; the name stays as it is. */
+static int
+find_inside(struct prefork *p, const char *name, const char *root)
+{
+    char path[PATH_MAX];
+    char *found;
+    int r = -ENAMETOOLONG;
+
+    if (snprintf(path, sizeof path, "%s/%s", root, name) < (int)sizeof path)
+        r = pf_process_find_program(path, &found);
+    if (r < 0)
+        return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, -r,
+                            "program %s: %s inside of chroot %s", name, strerror(-r), root);
+    free(found);
+    p->program = pf_text_copy(name);
+    return p->program ? 0 : fail(p, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
+}
+
 static int
 find_program(struct prefork *p)
 {
+    const char *root = pf_settings_text(p->settings, PF_SETTING_CHROOT);
     const char *name = p->argv[0];
     int r;
 
     if (p->program)
         return 0;
+    if (root && strchr(name, '/'))
+        return find_inside(p, name, root);
     r = pf_process_find_program(name, &p->program);
     if (r < 0)
         return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, -r, "program %s: %s%s", name,

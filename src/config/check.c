@@ -17,6 +17,8 @@
  *  - max_spare:   down to max_servers, up to min_spare_servers;
  *  - min_spare:   down to max_spare_servers and min_servers; 0 on demand.
  *
+ * Apart from these, tie_client_stdout is the other name of a no_client_stdout that is off.
+ *
  * Because pairs were refused before, a step that finds a value in its way finds a
  * default. In a pool of fixed size spares mean nothing: there they break no rule. */
 #include "config/check.h"
@@ -375,6 +377,21 @@ settle_min_spare(const struct check *c)
     return r;
 }
 
+/* Two names of one thing, with opposite signs. */
+static int
+settle_client_stdout(const struct check *c)
+{
+    const enum pf_setting_id tie = PF_SETTING_TIE_CLIENT_STDOUT;
+    const enum pf_setting_id off = PF_SETTING_NO_CLIENT_STDOUT;
+
+    if (!pf_settings_flag(c->settings, tie) || !pf_settings_flag(c->settings, off))
+        return 0;
+    if (is_set(c, off))
+        return refuse(c, off, "contradicts", tie);
+    return adapt(c, off, "0", "changed", "tie_client_stdout is on",
+                 "adapted to tie_client_stdout");
+}
+
 int
 pf_check_settings(struct pf_settings *settings, enum pf_server_type type,
                   enum pf_handler handler, pf_config_note *note, void *context,
@@ -382,7 +399,7 @@ pf_check_settings(struct pf_settings *settings, enum pf_server_type type,
 {
     static int (*const steps[])(const struct check *) = {
         settle_type, settle_sizing, refuse_numbers,   refuse_by_sizing,
-        settle_max,  settle_min,    settle_max_spare, settle_min_spare,
+        settle_max,  settle_min,    settle_max_spare, settle_min_spare, settle_client_stdout,
     };
     const struct check c = {settings, type, handler, note, context, error};
     int r = 0;

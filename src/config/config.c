@@ -13,6 +13,7 @@
 #include "config/access.h"
 #include "config/check.h"
 #include "config/freeze.h"
+#include "config/privileges.h"
 #include "config/setting.h"
 #include "config/signals.h"
 #include "config/type.h"
@@ -27,6 +28,7 @@
 
 enum {
     WORD_BYTES = 256, /* a user or group name in a list */
+    SUBJECT_BYTES = 320,
 };
 
 #define SEPARATORS ", \t"
@@ -36,7 +38,7 @@ pf_freeze_refuse(const struct pf_freeze *f, enum pf_setting_id id, unsigned inde
                  int errnum, const char *format, ...)
 {
     const struct pf_origin *origin = pf_settings_item_origin(f->settings, id, index);
-    char subject_bytes[WORD_BYTES];
+    char subject_bytes[SUBJECT_BYTES];
     char what[PF_ERROR_TEXT_BYTES];
     struct pf_text subject;
     va_list args;
@@ -352,6 +354,8 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     enum pf_server_type type = PF_SERVER_PREFORK;
     int r;
 
+    if (note)
+        pf_settings_tell_foreign(settings, note, context);
     r = pf_settings_restore(settings, error);
     if (r == 0)
         r = adapt_ipv(&f);
@@ -360,23 +364,27 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     if (r == 0)
         r = pf_check_settings(settings, type, config->recipe.handler, note, context, error);
     if (r == 0)
-        r = pf_freeze_endpoints(&f);
-    if (r == 0)
         r = freeze_credentials(&f);
     if (r == 0)
+        r = pf_freeze_endpoints(&f);
+    if (r == 0)
         r = freeze_passthrough(&f);
+    config->daemon = make_daemon(settings);
+    if (r == 0)
+        r = pf_privileges_freeze(settings, config, note, context, error);
     if (r == 0)
         r = pf_config_freeze_access(settings, config, note, context, error);
+    if (r == 0)
+        r = freeze_log(&f);
     if (r < 0)
         return r;
     config->policy = make_policy(settings, type);
     freeze_dequeue(&f);
-    config->daemon = make_daemon(settings);
     if (type == PF_SERVER_INET)
         config->daemon.background = config->daemon.setsid = false;
     config->daemon.inet = type == PF_SERVER_INET;
     freeze_recipe(settings, type, &config->recipe);
-    return freeze_log(&f);
+    return 0;
 }
 
 void
@@ -391,20 +399,25 @@ pf_config_deinit(struct pf_config *config)
 
 /* ---- printing -------------------------------------------------------------------- */
 
-/* A value in the grammar of the file, where # begins a comment unless a \ is before it. */
+/* A value in the grammar of the file, where # begins a comment unless a \ is before it, and
+ * one pair of quotes around a value is taken off. */
 static void
 print_value(FILE *to, const char *value)
 {
+    const char *quote = *value == '"' || *value == '\'' ? "\"" : "";
+
     if (value[0] == '=' || value[0] == ':')
         (void)fprintf(to, "= ");
+    (void)fprintf(to, "%s", quote);
     for (; *value != '\0'; value++)
         (void)fprintf(to, *value == '#' ? "\\%c" : "%c", *value);
+    (void)fprintf(to, "%s", quote);
 }
 
 static void
 print_item(const struct pf_settings *s, enum pf_setting_id id, unsigned index, FILE *to)
 {
-    char buffer[WORD_BYTES];
+    char buffer[SUBJECT_BYTES];
     struct pf_text origin;
 
     pf_text_init(&origin, buffer, sizeof buffer);

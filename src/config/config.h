@@ -23,6 +23,7 @@ struct pf_settings;
 enum {
     PF_CONFIG_ENDPOINTS_MAX = 64,
     PF_CONFIG_GROUPS_MAX = 64,
+    PF_CONFIG_FILES_MAX = 64,
 };
 
 /* What the starting process itself needs: the part that is neither pool, door nor worker.
@@ -36,6 +37,9 @@ struct pf_daemon {
     const char *lock_file; /* of serialize; NULL: none; borrowed */
     struct pf_log_target log; /* its texts are borrowed */
     int log_level;         /* 0 to 4 */
+    const char *chroot;    /* NULL: none; borrowed */
+    bool has_umask;        /* umask below was set; otherwise it stays the starter's */
+    mode_t umask;
 };
 
 struct pf_config {
@@ -47,6 +51,8 @@ struct pf_config {
     struct pf_endpoint endpoints[PF_CONFIG_ENDPOINTS_MAX];
     gid_t groups[PF_CONFIG_GROUPS_MAX];
     struct pf_access *access; /* owned; NULL: everybody may come in */
+    unsigned chown_file_count;
+    const char *chown_files[PF_CONFIG_FILES_MAX]; /* borrowed from the settings */
 };
 
 /* Told to the person when a default was adapted to a value that was set:

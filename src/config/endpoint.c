@@ -8,6 +8,7 @@
 #include "os/process.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Read socket_owner: user, user:group or :group. */
@@ -48,6 +49,10 @@ freeze_rights(const struct pf_port *p, struct pf_endpoint *e)
     r = owner ? freeze_owner(p, owner, e) : 0;
     if (r < 0)
         return r;
+    if (!owner && p->f->config->recipe.drop_privileges) { /* handed over like other files */
+        e->owner = p->f->config->recipe.uid;
+        e->group = p->f->config->recipe.gid;
+    }
     if (!pf_proto_is_unix(e->proto)) {
         e->owner = (uid_t)-1; /* they were looked at for mistakes only */
         e->group = (gid_t)-1;
@@ -70,6 +75,15 @@ shards(const struct pf_freeze *f)
     return number > 0 ? number : pf_process_processors();
 }
 
+/* The environment says that there is no IPv6; a version that was asked for stands. */
+static bool
+is_without_ipv6(void)
+{
+    const char *no = getenv("NO_IPV6");
+
+    return no && no[0] != '\0' && strcmp(no, "0") != 0;
+}
+
 static int
 freeze_endpoint(const struct pf_freeze *f, unsigned index)
 {
@@ -87,6 +101,8 @@ freeze_endpoint(const struct pf_freeze *f, unsigned index)
                           pf_port_text(&p, PF_SETTING_IPV), e, &error);
     if (r < 0)
         return pf_freeze_refuse(f, PF_SETTING_PORT, index, -r, "%s", error.text);
+    if (e->ipv == PF_IPV_ANY && !pf_proto_is_unix(e->proto) && is_without_ipv6())
+        e->ipv = PF_IPV_4;
     e->backlog = (int)pf_port_number(&p, PF_SETTING_LISTEN);
     e->shards = shards(f);
     return freeze_rights(&p, e);

@@ -5,7 +5,8 @@
  * how, so that the person finds the place; then comes the value, then what is wrong.
  *
  * What always holds: whatever was given, a sentence is one line with no control character
- * but tabs, and of a key, a value or a file name it shows QUOTED_BYTES at most.
+ * but tabs; of a key or a value it shows the first QUOTED_BYTES at most, and of a file name
+ * the last FILE_BYTES, because its end is what tells files apart.
  *
  * Deliberately absent: storing and ranks (config/setting.c), rules between settings
  * (config/check.c), what a text means in another room, such as the grammar of a port. */
@@ -19,7 +20,9 @@
 
 enum {
     QUOTED_BYTES = 80,   /* of a key or value in a sentence; more is cut */
-    SUBJECT_BYTES = 256, /* "x.conf:4: max_servers" */
+    FILE_BYTES = 200,    /* of the name of a file; the front is cut */
+    SUBJECT_BYTES = 320, /* "x.conf:4: max_servers" */
+    VALUE_BYTES = 4095,  /* of any value: a path has no more, and a line of a file */
 };
 
 /* ---- origins as text ------------------------------------------------------------- */
@@ -42,6 +45,22 @@ add_printable(struct pf_text *t, const char *s)
         }
         pf_text_add(t, "%c", is_control(s[i]) ? '?' : s[i]);
     }
+}
+
+/* Append the name of a file: its end, if it is long, from the beginning of a letter on. */
+static void
+add_file(struct pf_text *t, const char *file)
+{
+    size_t length = strlen(file);
+
+    if (length > FILE_BYTES) {
+        file += length - FILE_BYTES;
+        while (((unsigned char)*file & 0xc0) == 0x80)
+            file++; /* inside of a letter in UTF-8 */
+        pf_text_add(t, "...");
+    }
+    for (; *file != '\0'; file++)
+        pf_text_add(t, "%c", is_control(*file) ? '?' : *file);
 }
 
 /* Append "--key" with dashes. */
@@ -67,7 +86,7 @@ pf_origin_add(struct pf_text *t, const struct pf_origin *origin, enum pf_setting
     case PF_ORIGIN_DEFAULT: pf_text_add(t, "default"); break;
     case PF_ORIGIN_PROGRAM: pf_text_add(t, "configure_hook"); break;
     case PF_ORIGIN_FILE:
-        add_printable(t, origin->file);
+        add_file(t, origin->file);
         pf_text_add(t, ":%u", origin->line);
         break;
     case PF_ORIGIN_CALL: pf_text_add(t, "prefork_set"); break;
@@ -80,7 +99,7 @@ pf_origin_add_subject(struct pf_text *t, const struct pf_origin *origin, const c
 {
     switch (origin->kind) {
     case PF_ORIGIN_FILE:
-        add_printable(t, origin->file);
+        add_file(t, origin->file);
         pf_text_add(t, ":%u: ", origin->line);
         break;
     case PF_ORIGIN_PROGRAM:
@@ -175,10 +194,20 @@ check_flag(const struct pf_entry *e, int64_t *ret_number)
 static int
 check_mode(const struct pf_entry *e, int64_t *ret_number)
 {
-    unsigned mode;
+    const struct pf_setting *row = pf_setting_row(e->id);
+    char what[SUBJECT_BYTES];
+    unsigned mode = 0;
+    int r = pf_text_mode(e->value, &mode);
 
-    if (pf_text_mode(e->value, &mode) < 0)
-        return refuse(e, EINVAL, "is not an octal mode such as 0660");
+    if (r == 0 && (mode < row->min || mode > row->max))
+        r = -ERANGE;
+    if (r < 0) {
+        (void)snprintf(what, sizeof what,
+                       "is %s; an octal number from %04o to %04o is allowed",
+                       r == -ERANGE ? "out of range" : "not an octal mode",
+                       (unsigned)row->min, (unsigned)row->max);
+        return refuse(e, -r, what);
+    }
     *ret_number = mode;
     return 0;
 }
@@ -212,6 +241,8 @@ check_shape(const struct pf_entry *e)
 
     if (length == 0)
         return refuse(e, EINVAL, "is empty; a value is needed");
+    if (length > VALUE_BYTES)
+        return refuse(e, EINVAL, "is longer than 4095 bytes");
     for (size_t i = 0; i < length; i++) {
         if (is_control(e->value[i]))
             return refuse(e, EINVAL, "has a control character in it");

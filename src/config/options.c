@@ -9,6 +9,7 @@
 #include "config/options.h"
 
 #include "base/text.h"
+#include "config/foreign.h"
 #include "config/setting.h"
 #include <prefork/prefork.h>
 
@@ -71,38 +72,42 @@ set_next(struct words *w, enum pf_setting_id id, const char *key)
     return pf_settings_set(w->settings, key, value, &argument, w->error);
 }
 
-/* True if key is "no-" and a flag; *ret_flag is the flag's part of key. */
-static bool
-is_negation(const char *key, const char **ret_flag)
+/* A key that has no effect; what would be its value is passed over with it. */
+static int
+pass_over(struct words *w, const struct pf_foreign *foreign, const char *key,
+          const char *value)
 {
-    enum pf_setting_id id;
+    bool flag;
 
-    if (!pf_text_begins(key, "no-") && !pf_text_begins(key, "no_"))
-        return false;
-    if (pf_setting_find(key + 3, &id) < 0 || pf_setting_row(id)->type != PF_TYPE_FLAG)
-        return false;
-    *ret_flag = key + 3;
-    return true;
+    if (!value && w->next < w->count) {
+        const char *word = w->list[w->next];
+        if (foreign->is_flag ? pf_text_flag(word, &flag) == 0 : !pf_text_begins(word, "--"))
+            w->next++;
+    }
+    return pf_settings_set(w->settings, key, "", &argument, w->error);
 }
 
 /* One option: key is without dashes and value is what stands behind "=", or NULL. */
 static int
 set_option(struct words *w, const char *key, const char *value)
 {
+    const struct pf_foreign *foreign;
     enum pf_setting_id id;
     const char *flag;
 
-    /* Names first: no_client_stdout is a setting and not the negation of one. */
     if (pf_setting_find(key, &id) == 0) {
         if (value)
             return pf_settings_set(w->settings, key, value, &argument, w->error);
         return set_next(w, id, key);
     }
-    if (is_negation(key, &flag)) {
+    if (pf_setting_negated(key, &flag) == 0) {
         if (value)
             return refuse(w, key, "takes no value");
         return pf_settings_set(w->settings, flag, "0", &argument, w->error);
     }
+    foreign = pf_foreign_find(key);
+    if (foreign)
+        return pass_over(w, foreign, key, value);
     return pf_settings_set(w->settings, key, "", &argument, w->error); /* says: unknown */
 }
 

@@ -4,8 +4,11 @@
  * it is cut into key and value, which go to pf_settings_set(). The text is never read
  * past its length and never written.
  *
- * What is not there, on purpose: quotes, escapes other than \#, percent codes,
- * continued lines, sections, includes. A value is what stands on the line. */
+ * One pair of quotes around a value is taken off, because people put them there; inside
+ * nothing means anything, and a # still begins a comment.
+ *
+ * What is not there, on purpose: escapes other than \#, percent codes, continued lines,
+ * sections, includes. A value is what stands on the line. */
 #include "config/parse.h"
 
 #include "base/text.h"
@@ -22,6 +25,10 @@
     "abcdefghijklmnopqrstuvwxyz"                                                           \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ"                                                           \
     "0123456789_-"
+
+enum {
+    KEY_BYTES = 80, /* of a key in a line that is not read */
+};
 
 struct parser {
     struct pf_settings *settings;
@@ -97,19 +104,44 @@ static int
 set_alone(struct parser *p, const char *key)
 {
     enum pf_setting_id id;
+    const char *flag;
 
+    if (pf_setting_negated(key, &flag) == 0)
+        return pf_settings_set(p->settings, flag, "0", &p->origin, p->error);
     if (pf_setting_find(key, &id) == 0 && pf_setting_row(id)->type != PF_TYPE_FLAG)
         return refuse(p, key, "a value is needed");
     return pf_settings_set(p->settings, key, "1", &p->origin, p->error);
 }
 
+/* Take a pair of quotes off; value is changed. NULL: there is only the first one. */
+static char *
+unquoted(char *value)
+{
+    size_t length = strlen(value);
+
+    if (*value != '"' && *value != '\'')
+        return value;
+    if (length < 2 || value[length - 1] != value[0])
+        return NULL;
+    value[length - 1] = '\0';
+    return value + 1;
+}
+
 static int
-set_entry(struct parser *p, const char *key, const char *value)
+set_entry(struct parser *p, const char *key, char *value)
 {
     enum pf_setting_id id;
+    const char *flag;
 
     if (pf_setting_find(key, &id) == 0 && id == PF_SETTING_CONF_FILE)
         return refuse(p, key, "a config file cannot name another one");
+    if (pf_setting_negated(key, &flag) == 0)
+        return refuse(p, key, "takes no value");
+    value = unquoted(value);
+    if (!value)
+        return refuse(p, key,
+                      "a quote at the beginning of the value is not closed at its end; a # "
+                      "that begins no comment is written \\#");
     return pf_settings_set(p->settings, key, value, &p->origin, p->error);
 }
 
@@ -138,14 +170,34 @@ parse_entry(struct parser *p)
     return set_entry(p, key, value);
 }
 
+/* A line that cannot be read is known by the key it begins with, if it does. */
+static int
+refuse_line(struct parser *p, const char *bytes, size_t length, const char *what)
+{
+    char key[KEY_BYTES];
+    size_t used = 0;
+
+    while (length > 0 && memchr(BLANKS "-", *bytes, sizeof(BLANKS "-") - 1)) {
+        bytes++;
+        length--;
+    }
+    while (used < length && used + 1 < sizeof key && bytes[used] != '\0' &&
+           strchr(KEY_LETTERS, bytes[used])) {
+        key[used] = bytes[used];
+        used++;
+    }
+    key[used] = '\0';
+    return refuse(p, used > 0 ? key : NULL, what);
+}
+
 static int
 parse_line(struct parser *p, const char *bytes, size_t length)
 {
     length = trimmed(bytes, length);
     if (length > PF_PARSE_LINE_BYTES)
-        return refuse(p, NULL, "the line is longer than 4096 bytes");
+        return refuse_line(p, bytes, length, "the line is longer than 4096 bytes");
     if (has_control(bytes, length))
-        return refuse(p, NULL, "there is a control character in the line");
+        return refuse_line(p, bytes, length, "there is a control character in the line");
     copy_line(p, bytes, length);
     return parse_entry(p);
 }

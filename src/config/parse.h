@@ -4,7 +4,9 @@
  *     max_servers 20
  *     port = localhost:8080      (or "port: ...")
  *     --log-level 3              (dashes as on the command line)
- *     background                 (a flag alone is on) */
+ *     background                 (a flag alone is on)
+ *     no-background              (and off)
+ *     log_file "/var/log/a b"    (one pair of quotes is taken off) */
 #ifndef PF_CONFIG_PARSE_H
 #define PF_CONFIG_PARSE_H
 

@@ -81,7 +81,16 @@ static const struct good goods[] = {
     {"backslash before literal #", "log_file a\\\\#b", PF_SETTING_LOG_FILE, "a\\#b"},
     {"backslash elsewhere", "log_file a\\b\\", PF_SETTING_LOG_FILE, "a\\b\\"},
     {"no percent decoding", "log_file /a%41%b", PF_SETTING_LOG_FILE, "/a%41%b"},
-    {"quotes are kept", "log_file \"a b\"", PF_SETTING_LOG_FILE, "\"a b\""},
+    {"double quotes", "log_file \"a b\"", PF_SETTING_LOG_FILE, "a b"},
+    {"single quotes", "log_file = 'a b' # c", PF_SETTING_LOG_FILE, "a b"},
+    {"one pair of quotes", "log_file \"\"a'\"", PF_SETTING_LOG_FILE, "\"a'"},
+    {"quotes inside", "log_file a\"b\"", PF_SETTING_LOG_FILE, "a\"b\""},
+    {"flag off", "background\nno_background", PF_SETTING_BACKGROUND, "0"},
+    {"flag off with dashes", "--no-background", PF_SETTING_BACKGROUND, "0"},
+    {"name that begins like a negation", "no_client_stdout", PF_SETTING_NO_CLIENT_STDOUT,
+     "1"},
+    {"foreign key", "spare_servers 5\nuser bob", PF_SETTING_USER, "bob"},
+    {"foreign key alone", "multi-port\nuser bob", PF_SETTING_USER, "bob"},
     {"value like an option", "log_file --x", PF_SETTING_LOG_FILE, "--x"},
     {"flag alone", "background", PF_SETTING_BACKGROUND, "1"},
     {"flag alone with dashes", "--background # yes", PF_SETTING_BACKGROUND, "1"},
@@ -134,7 +143,16 @@ static const struct bad bads[] = {
      "x.conf:1: between a setting and its value stands a blank, = or :"},
     {"file in a file", "conf_file y.conf", 0, -EINVAL,
      "x.conf:1: conf_file: a config file cannot name another one"},
-    {"NUL", "user a\0b", 8, -EINVAL, "x.conf:1: there is a control character in the line"},
+    {"NUL", "user a\0b", 8, -EINVAL,
+     "x.conf:1: user: there is a control character in the line"},
+    {"open quote", "log_file \"a b", 0, -EINVAL, "x.conf:1: log_file: a quote at the"},
+    {"quote that a comment cuts", "log_file 'a # b'", 0, -EINVAL, "is written \\#"},
+    {"one quote", "log_file '", 0, -EINVAL, "is not closed"},
+    {"other quote", "log_file 'a\"", 0, -EINVAL, "is not closed"},
+    {"empty quotes", "log_file \"\"", 0, -EINVAL, "x.conf:1: log_file: \"\" is empty"},
+    {"value of a negation", "no_background 1", 0, -EINVAL,
+     "x.conf:1: no_background: takes no value"},
+    {"negation of no flag", "no_user", 0, -ENOENT, "x.conf:1: no_user: unknown setting"},
     {"only NUL", "\0", 1, -EINVAL, "control character"},
     {"control character", "user a\x1b[m", 0, -EINVAL, "control character"},
     {"control character in a comment", "# \x07", 0, -EINVAL, "control character"},
@@ -171,7 +189,8 @@ test_longest_line(void **state)
     assert_int_equal(parse(s, line, sizeof line - 1, &error), 0);
     assert_int_equal(strlen(pf_settings_text(s, PF_SETTING_LOG_FILE)), sizeof line - 10);
     assert_int_equal(parse(s, line, sizeof line, &error), -EINVAL);
-    assert_non_null(strstr(error.text, "x.conf:1: the line is longer than 4096 bytes"));
+    assert_non_null(
+        strstr(error.text, "x.conf:1: log_file: the line is longer than 4096 bytes"));
     pf_settings_free(s);
 }
 

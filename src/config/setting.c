@@ -12,6 +12,7 @@
  * (config/entry.c), rules between settings (config/check.c). */
 #include "config/setting.h"
 
+#include "config/foreign.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -30,10 +31,19 @@ struct value {
     char *why;      /* owned; an adapted default's reason, or NULL */
 };
 
+/* A key that has no effect, where it was met first. */
+struct stranger {
+    const struct pf_foreign *foreign;
+    struct pf_origin origin;
+    bool told;
+};
+
 struct pf_settings {
     struct value values[PF_SETTING_COUNT_OF];
     char **files; /* owned, with their strings; origins borrow them */
     unsigned file_count;
+    struct stranger *strangers; /* owned */
+    unsigned stranger_count;
 };
 
 /* ---- storing --------------------------------------------------------------------- */
@@ -132,6 +142,31 @@ store(struct pf_settings *s, const struct pf_entry *e, int64_t number)
     return 0;
 }
 
+/* Remember a key that has no effect; once is enough. */
+static int
+meet(struct pf_settings *s, const struct pf_foreign *foreign,
+     const struct pf_origin *origin, struct pf_error *error)
+{
+    struct stranger stranger = {.foreign = foreign, .origin = *origin};
+    struct stranger *grown;
+
+    for (unsigned i = 0; i < s->stranger_count; i++) {
+        if (s->strangers[i].foreign == foreign)
+            return 0;
+    }
+    if (origin->file) {
+        stranger.origin.file = keep_file(s, origin->file);
+        if (!stranger.origin.file)
+            return no_memory(error);
+    }
+    grown = realloc(s->strangers, (s->stranger_count + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(error);
+    s->strangers = grown;
+    grown[s->stranger_count++] = stranger;
+    return 0;
+}
+
 static int
 check_and_store(struct pf_settings *s, const struct pf_entry *e)
 {
@@ -151,10 +186,31 @@ pf_settings_set(struct pf_settings *settings, const char *key, const char *value
                 const struct pf_origin *origin, struct pf_error *error)
 {
     struct pf_entry e = {.key = key, .value = value, .origin = origin, .error = error};
+    const struct pf_foreign *foreign;
 
-    if (pf_setting_find(key, &e.id) < 0)
-        return pf_entry_refuse_key(&e);
-    return check_and_store(settings, &e);
+    if (pf_setting_find(key, &e.id) == 0)
+        return check_and_store(settings, &e);
+    foreign = pf_foreign_find(key);
+    return foreign ? meet(settings, foreign, origin, error) : pf_entry_refuse_key(&e);
+}
+
+void
+pf_settings_tell_foreign(struct pf_settings *settings,
+                         void (*tell)(void *context, const char *text), void *context)
+{
+    char buffer[PF_ERROR_TEXT_BYTES];
+    struct pf_text t;
+
+    for (unsigned i = 0; i < settings->stranger_count; i++) {
+        struct stranger *stranger = &settings->strangers[i];
+        if (stranger->told)
+            continue;
+        pf_text_init(&t, buffer, sizeof buffer);
+        pf_origin_add_subject(&t, &stranger->origin, stranger->foreign->key);
+        pf_text_add(&t, ": has no effect: %s", stranger->foreign->reason);
+        tell(context, buffer);
+        stranger->told = true;
+    }
 }
 
 /* ---- defaults -------------------------------------------------------------------- */
@@ -238,6 +294,7 @@ pf_settings_free(struct pf_settings *settings)
     for (unsigned i = 0; i < settings->file_count; i++)
         free(settings->files[i]);
     free(settings->files);
+    free(settings->strangers);
     free(settings);
 }
 

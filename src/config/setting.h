@@ -26,7 +26,8 @@ struct pf_settings *pf_settings_new(void);
 void pf_settings_free(struct pf_settings *settings);
 
 /* Check and store one value. key, value and origin with its file are copied. A value of
- * a lower rank than the stored one is checked and then dropped.
+ * a lower rank than the stored one is checked and then dropped. A key of config/foreign.h
+ * is remembered for pf_settings_tell_foreign(), and its value is not looked at.
  *
  * 0, -ENOENT (no such key), -EINVAL (not a value of this type; empty; control characters
  * or outer blanks), -ERANGE (out of bounds), -ENOMEM; with the sentence in error and
@@ -35,6 +36,11 @@ void pf_settings_free(struct pf_settings *settings);
 PF_MUST_USE int pf_settings_set(struct pf_settings *settings, const char *key,
                                 const char *value, const struct pf_origin *origin,
                                 struct pf_error *error);
+
+/* Tell each foreign key that was met since the last call, where it was met first, and why
+ * it has no effect. */
+void pf_settings_tell_foreign(struct pf_settings *settings,
+                              void (*tell)(void *context, const char *text), void *context);
 
 /* Replace the default of a setting that nobody has set; why is copied and becomes part
  * of its origin's text ("default, adapted to max_servers" for "adapted to max_servers").

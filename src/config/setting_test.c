@@ -9,6 +9,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "config/foreign.h"
 #include "config/setting.h"
 #include "core/policy.h"
 #include "worker/recipe.h"
@@ -80,8 +81,10 @@ static const struct bad bads[] = {
      "not one of"},
     {"two choices", "sizing", "dynamic static", &file, -EINVAL, PREFORK_EXIT_CONFIG, ""},
     {"mode", "socket_mode", "0999", &file, -EINVAL, PREFORK_EXIT_CONFIG, "octal mode"},
-    {"mode too large", "socket_mode", "10000", &file, -EINVAL, PREFORK_EXIT_CONFIG,
-     "octal"},
+    {"mode too large", "socket_mode", "10000", &file, -ERANGE, PREFORK_EXIT_CONFIG,
+     "is out of range; an octal number from 0000 to 7777 is allowed"},
+    {"mode over its row", "umask", "1000", &file, -ERANGE, PREFORK_EXIT_CONFIG,
+     "0000 to 0777 is allowed"},
     {"empty", "user", "", &argument, -EINVAL, PREFORK_EXIT_CONFIG,
      "--user: \"\" is empty; a value is needed"},
     {"empty flag", "background", "", &call, -EINVAL, PREFORK_EXIT_CONFIG, "is empty"},
@@ -221,9 +224,13 @@ test_aliases(void **state)
         const char *name;
         enum pf_setting_id id;
     } names[] = {
-        {"prefork", PF_SETTING_MIN_SERVERS},      {"max_children", PF_SETTING_MAX_SERVERS},
-        {"max-children", PF_SETTING_MAX_SERVERS}, {"daemonize", PF_SETTING_BACKGROUND},
-        {"pid_path", PF_SETTING_PID_FILE},        {"error-log-path", PF_SETTING_LOG_FILE},
+        {"prefork", PF_SETTING_MIN_SERVERS},
+        {"max_children", PF_SETTING_MAX_SERVERS},
+        {"max-children", PF_SETTING_MAX_SERVERS},
+        {"daemonize", PF_SETTING_BACKGROUND},
+        {"pid_path", PF_SETTING_PID_FILE},
+        {"error-log-path", PF_SETTING_LOG_FILE},
+        {"ports", PF_SETTING_PORT},
         {"log_file", PF_SETTING_LOG_FILE},
     };
     enum pf_setting_id id = PF_SETTING_PORT;
@@ -233,7 +240,7 @@ test_aliases(void **state)
         assert_int_equal(pf_setting_find(names[i].name, &id), 0);
         assert_int_equal(id, names[i].id);
     }
-    assert_int_equal(pf_setting_find("ports", &id), -ENOENT);
+    assert_int_equal(pf_setting_find("portss", &id), -ENOENT);
     assert_int_equal(id, PF_SETTING_LOG_FILE);
 }
 
@@ -317,7 +324,7 @@ test_lists(void **state)
 static void
 assert_origin(const struct pf_settings *s, enum pf_setting_id id, const char *expected)
 {
-    char buffer[128];
+    char buffer[256];
     struct pf_text t;
 
     pf_text_init(&t, buffer, sizeof buffer);
@@ -344,6 +351,101 @@ test_origins(void **state)
     set(s, "max-children", "3", &argument);
     assert_origin(s, PF_SETTING_MAX_SERVERS, "--max-servers");
     pf_settings_free(s);
+}
+
+/* Of a long name the end is shown, from the beginning of a letter on. */
+static void
+test_origin_in_a_long_file(void **state)
+{
+    static const struct {
+        const char *end;
+        size_t cut; /* bytes that are not shown */
+    } cases[] = {{"/pool.conf", 110}, {"/pool2.conf", 112}};
+    struct pf_settings *s = make();
+    char expected[256];
+    char name[400];
+
+    (void)state;
+    for (size_t i = 0; i < 300; i += 2)
+        memcpy(name + i, "\xc3\xa4", 2); /* one letter */
+    for (size_t i = 0; i < PF_COUNT(cases); i++) {
+        struct pf_origin origin = {.kind = PF_ORIGIN_FILE, .file = name, .line = 7};
+        (void)snprintf(name + 300, sizeof name - 300, "%s", cases[i].end);
+        (void)snprintf(expected, sizeof expected, "...%.220s:7", name + cases[i].cut);
+        set(s, "user", "bob", &origin);
+        assert_origin(s, PF_SETTING_USER, expected);
+    }
+    pf_settings_free(s);
+}
+
+static void
+test_a_value_that_is_too_long(void **state)
+{
+    struct pf_settings *s = make();
+    struct pf_error error = {0};
+    char value[4097];
+
+    (void)state;
+    memset(value, 'x', sizeof value - 1);
+    value[4095] = '\0';
+    assert_int_equal(pf_settings_set(s, "user", value, &call, NULL), 0);
+    value[4095] = 'x';
+    value[4096] = '\0';
+    assert_int_equal(pf_settings_set(s, "user", value, &call, &error), -EINVAL);
+    assert_non_null(strstr(error.text, "is longer than 4095 bytes"));
+    pf_settings_free(s);
+}
+
+static void
+count_foreign(void *context, const char *text)
+{
+    unsigned *count = context;
+
+    if (*count == 0)
+        assert_string_equal(text, "x.conf:4: check_for_dead: has no effect: the kernel "
+                                  "reports the end of a worker at once");
+    else
+        assert_string_equal(text, "--multi-port: has no effect: any number of ports is "
+                                  "waited for at once");
+    (*count)++;
+}
+
+static void
+test_foreign_keys(void **state)
+{
+    struct pf_settings *s = make();
+    unsigned count = 0;
+
+    (void)state;
+    assert_null(pf_foreign_find("check_for"));
+    assert_null(pf_foreign_find(""));
+    set(s, "check_for_dead", "any thing", &file);
+    set(s, "check-for-dead", "", &argument);
+    set(s, "multi-port", "", &argument);
+    pf_settings_tell_foreign(s, count_foreign, &count);
+    assert_int_equal(count, 2);
+    set(s, "check_for_dead", "1", &file);
+    pf_settings_tell_foreign(s, count_foreign, &count);
+    assert_int_equal(count, 2);
+    pf_settings_free(s);
+}
+
+/* A key is either a setting or foreign. */
+static void
+test_foreign_rows(void **state)
+{
+    static const char *const keys[] = {
+#define PF_FOREIGN(key, kind, reason) key,
+#include "config/foreign.def"
+#undef PF_FOREIGN
+    };
+    enum pf_setting_id id;
+
+    (void)state;
+    for (size_t i = 0; i < PF_COUNT(keys); i++) {
+        assert_int_equal(pf_setting_find(keys[i], &id), -ENOENT);
+        assert_string_equal(pf_foreign_find(keys[i])->key, keys[i]);
+    }
 }
 
 static void
@@ -383,6 +485,10 @@ main(void)
         cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_origins),
+        cmocka_unit_test(test_origin_in_a_long_file),
+        cmocka_unit_test(test_a_value_that_is_too_long),
+        cmocka_unit_test(test_foreign_keys),
+        cmocka_unit_test(test_foreign_rows),
         cmocka_unit_test(test_adapt_and_restore),
     };
 

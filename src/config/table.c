@@ -105,6 +105,21 @@ pf_setting_find(const char *key, enum pf_setting_id *ret_id)
     return -ENOENT;
 }
 
+int
+pf_setting_negated(const char *key, const char **ret_flag)
+{
+    enum pf_setting_id id;
+
+    if (pf_setting_find(key, &id) == 0)
+        return -ENOENT;
+    if (!pf_text_begins(key, "no-") && !pf_text_begins(key, "no_"))
+        return -ENOENT;
+    if (pf_setting_find(key + 3, &id) < 0 || rows[id].type != PF_TYPE_FLAG)
+        return -ENOENT;
+    *ret_flag = key + 3;
+    return 0;
+}
+
 /* A guess in progress. */
 struct guess {
     char key[KEY_BYTES]; /* with "_" for "-" */

@@ -78,6 +78,11 @@ const struct pf_setting *pf_setting_row(enum pf_setting_id id);
  * -ENOENT; *ret_id is untouched on failure. */
 PF_MUST_USE int pf_setting_find(const char *key, enum pf_setting_id *ret_id);
 
+/* The flag that key switches off: key is "no_" or "no-" and its name. The name of a setting
+ * is no negation, though it may begin so. 0 or -ENOENT; *ret_flag is the part of key behind
+ * "no_", untouched on failure. */
+PF_MUST_USE int pf_setting_negated(const char *key, const char **ret_flag);
+
 /* The key or alias that key was most probably meant to be, or NULL; not terminated after
  * *ret_length bytes; borrowed, static. */
 const char *pf_setting_nearest(const char *key, size_t *ret_length);

@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,18 +101,15 @@ pf_log_is_stderr(void)
     return the_log.sink.target.kind == PF_LOG_STDERR && !the_log.hook;
 }
 
-void
-pf_log_give(uid_t uid)
+const char *
+pf_log_file(int *ret_fd)
 {
     const struct pf_sink *s = &the_log.sink;
-    struct stat st;
 
-    if (s->target.kind != PF_LOG_FILE || fstat(s->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-        st.st_uid == uid)
-        return;
-    if (fchown(s->fd, uid, (gid_t)-1) < 0)
-        pf_log(PREFORK_LOG_WARNING, "log_file %s cannot be given to user %u: %s",
-               s->target.path, (unsigned)uid, strerror(errno));
+    if (s->target.kind != PF_LOG_FILE)
+        return NULL;
+    *ret_fd = s->fd;
+    return s->target.path;
 }
 
 int
@@ -155,6 +151,7 @@ void
 pf_log_follow(const struct pf_log_link *link)
 {
     pf_sink_disown(&the_log.sink);
+    the_log.lost = 0; /* the parent's, which says so itself */
     the_log.link = *link;
 }
 

@@ -53,8 +53,9 @@ void pf_log_close_sink(void);
 /* Nobody but a reader of standard error would see a line. */
 bool pf_log_is_stderr(void);
 
-/* A log file of ours becomes uid's, who has to open it again one day. */
-void pf_log_give(uid_t uid);
+/* The path of the log file, borrowed, and its descriptor, not the caller's; NULL if lines go
+ * elsewhere. */
+const char *pf_log_file(int *ret_fd);
 
 /* Descriptor 2 goes where the log file goes, from now on, also after it was opened anew.
  * 0 or a negative errno. */

@@ -75,16 +75,20 @@ be_unreachable(struct pf_sink *s, int errnum, struct pf_error *error)
 {
     const struct pf_syslog *y = &s->target.syslog;
     enum pf_syslog_way way = y->ways[0];
+    const char *why = strerror(errnum);
     char where[256];
 
-    if (way == PF_SYSLOG_UDP || way == PF_SYSLOG_TCP)
+    if (way == PF_SYSLOG_UDP || way == PF_SYSLOG_TCP) {
         (void)snprintf(where, sizeof where, "%s port %u", y->host, y->port);
-    else
+        if (s->remote.address_bytes == 0)
+            why = "there is no address of this name";
+    } else {
         (void)snprintf(where, sizeof where, "%s",
                        way == PF_SYSLOG_CONSOLE ? "/dev/console" : y->path);
+    }
     (void)pf_error_set(error, PREFORK_EXIT_SYSTEM, errnum,
                        "syslog cannot be reached (%s, %s): %s; %s", way_name(way), where,
-                       strerror(errnum),
+                       why,
                        y->nofatal ? "lines are lost until it can"
                                   : "start the daemon, or add nofatal to syslog_logopt");
     return y->nofatal ? PF_SINK_E_UNREACHABLE : -errnum;

@@ -1,4 +1,5 @@
-/* The sink on real files and sockets: what is written, what is dropped, what is made anew. */
+/* The sink on real files and sockets: what is written, what is dropped, what is made anew.
+ */
 
 /* cmocka.h needs the others before it. */
 /* clang-format off */
@@ -30,7 +31,8 @@ static char path[64]; /* of the file or socket of a test */
 static struct pf_line
 make(const char *text)
 {
-    return (struct pf_line){.name = "x", .pid = 7, .level = PREFORK_LOG_ERROR, .text = text};
+    return (struct pf_line){
+        .name = "x", .pid = 7, .level = PREFORK_LOG_ERROR, .text = text};
 }
 
 static struct pf_log_target

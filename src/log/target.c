@@ -200,17 +200,24 @@ pf_syslog_parse_facility(const char *text, struct pf_syslog *ret_syslog,
     return 0;
 }
 
+static bool
+is_ident(const char *text)
+{
+    size_t length = 0;
+
+    for (; text[length] != '\0'; length++) {
+        char c = text[length];
+        if (c <= ' ' || c > '~' || c == ':' || c == '[')
+            return false;
+    }
+    return length <= IDENT_MAX;
+}
+
 int
 pf_syslog_parse_ident(const char *text, struct pf_syslog *ret_syslog,
                       struct pf_error *error)
 {
-    size_t length = text ? strlen(text) : 0;
-
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] <= ' ' || text[i] > '~' || text[i] == ':' || text[i] == '[')
-            length = IDENT_MAX + 1;
-    }
-    if (length > IDENT_MAX)
+    if (text && !is_ident(text))
         return pf_error_set(error, PREFORK_EXIT_CONFIG, EINVAL,
                             "\"%s\" is not up to %d printable ASCII characters without "
                             "blank, \":\" and \"[\"",

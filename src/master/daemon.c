@@ -6,7 +6,8 @@
  *
  * The pid file is locked (flopen(3bsd)) for as long as the daemon lives, so a stale one, or
  * a number that somebody else has meanwhile, is no obstacle. The lock belongs to the open
- * file, so every worker closes its copy. */
+ * file, so every worker closes its copy. A symbolic link at its path is not followed: in a
+ * directory where others may write it could lead to any file. */
 #include "master/daemon.h"
 
 #include "log/log.h"
@@ -103,6 +104,11 @@ refuse_pid_file(const char *path, int errnum, struct pf_error *error)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, EEXIST,
                             "pid_file %s: the server is running already as process %d",
                             path, read_pid(path));
+    if (errnum == ELOOP)
+        return pf_error_set(error, PREFORK_EXIT_SYSTEM, errnum,
+                            "pid_file %s: is a symbolic link: name the real path, or "
+                            "remove it",
+                            path);
     return pf_error_set(error, PREFORK_EXIT_SYSTEM, errnum,
                         "pid_file %s: %s; is the directory there and writable?", path,
                         strerror(errnum));
@@ -113,7 +119,8 @@ pf_daemon_write_pid(struct pf_daemonized *d, const char *path, struct pf_error *
 {
     if (!path)
         return 0;
-    d->pid_fd = flopen(path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+    d->pid_fd = flopen(
+        path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0644);
     if (d->pid_fd < 0)
         return refuse_pid_file(path, errno, error);
     if (ftruncate(d->pid_fd, 0) < 0 || dprintf(d->pid_fd, "%d\n", (int)getpid()) < 0) {
@@ -189,13 +196,14 @@ is_our_file(const struct pf_daemonized *d)
            ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
-/* Whoever gave up root may not be allowed to remove the file; then it is at least empty. */
+/* Whoever gave up root may not be allowed to remove the file, or lives where its path leads
+ * elsewhere; then it is at least empty. */
 void
 pf_daemon_finish(struct pf_daemonized *d)
 {
     if (d->pid_fd < 0)
         return;
-    if (is_our_file(d) && unlink(d->pid_path) < 0 && ftruncate(d->pid_fd, 0) < 0)
+    if (!(is_our_file(d) && unlink(d->pid_path) == 0) && ftruncate(d->pid_fd, 0) < 0)
         pf_log(PREFORK_LOG_WARNING, "pid_file %s stays: %s", d->pid_path, strerror(errno));
     pf_fd_close(&d->pid_fd);
 }

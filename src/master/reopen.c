@@ -85,22 +85,25 @@ pf_master_reopen_log(struct pf_master *m)
                strerror(-r));
 }
 
+/* True: the broken sink is not known to be broken any more, or was called in vain. One that
+ * was replaced meanwhile is nobody's concern. */
+static bool
+call_again(struct pf_master *m)
+{
+    return m->log_broken != pf_log_mark() || pf_log_repair(pf_clock_now()) != -EAGAIN;
+}
+
 /* While a call is due, what workers say stays on the board, where it stands once, and none
- * of them rings again. A sink that was replaced meanwhile is nobody's concern any more. */
+ * of them rings again. So it is looked for after the call: nobody will wake the master. */
 static void
 repair(struct pf_master *m)
 {
-    int r;
-
     if (m->log_broken == 0)
         m->log_broken = pf_board_take_log_broken(&m->board);
-    if (m->log_broken == 0)
-        return;
-    r = m->log_broken == pf_log_mark() ? pf_log_repair(pf_clock_now()) : 0;
-    if (r == -EAGAIN)
+    if (m->log_broken != 0 && call_again(m))
+        m->log_broken = pf_board_take_log_broken(&m->board);
+    if (m->log_broken != 0)
         m->deadline = pf_time_earlier(m->deadline, m->now + CALL_AGAIN);
-    else
-        m->log_broken = 0;
 }
 
 void

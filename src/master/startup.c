@@ -1,6 +1,8 @@
 /* Starting, in order; and the way out in the opposite order.
  *
  *   inherited sockets   before anything forks: LISTEN_PID names this process
+ *   check               a drop that is not permitted ends the start here
+ *   umask               before anything is made
  *   log file            with the starter's rights
  *   background          from here on, failures are told to the starter
  *   pid file            locked before anything is bound: a second start ends here
@@ -8,7 +10,7 @@
  *   listeners           with the starter's rights
  *   post_bind_hook
  *   lock of serialize
- *   privileges          dropped for good; nothing below needs them
+ *   privileges          files handed over, chroot, drop; nothing below needs them
  *   pre_loop_hook
  *   the master          allocates what the loop needs
  *   ---------------------------------------------------------------- the line
@@ -21,8 +23,8 @@
 #include "log/log.h"
 #include "master/daemon.h"
 #include "master/master.h"
+#include "master/privileges.h"
 #include "net/inherit.h"
-#include "os/credential.h"
 #include "os/fd.h"
 #include "os/memory.h"
 #include "os/signal.h"
@@ -33,6 +35,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -82,13 +85,11 @@ call_plain(struct startup *s, const char *name, int (*hook)(void *data))
     return r == 0 ? 0 : refused(s, name, r);
 }
 
-static int
-check_root(struct startup *s)
+static void
+set_umask(const struct startup *s)
 {
-    if (s->config->daemon.require_root && geteuid() != 0)
-        return pf_error_set(s->error, PREFORK_EXIT_SYSTEM, EPERM,
-                            "require_root: this server must be started by root");
-    return 0;
+    if (s->config->daemon.has_umask)
+        (void)umask(s->config->daemon.umask); /* it gives the old one and cannot fail */
 }
 
 static int
@@ -122,19 +123,6 @@ open_turn(struct startup *s)
 
     return pf_turn_open(&s->turn, config->recipe.serialize, config->daemon.lock_file,
                         s->error);
-}
-
-static int
-drop_privileges(struct startup *s)
-{
-    const struct pf_recipe *recipe = &s->config->recipe;
-
-    if (!recipe->drop_privileges)
-        return 0;
-    if (geteuid() == 0)
-        pf_log_give(recipe->uid);
-    return pf_credential_drop(recipe->uid, recipe->gid, recipe->groups, recipe->group_count,
-                              s->error);
 }
 
 static void
@@ -209,7 +197,7 @@ open_master(struct startup *s)
 static int
 serve_inet(struct startup *s)
 {
-    int r = check_root(s);
+    int r = pf_privileges_check(s->config, s->error);
 
     if (r == 0)
         r = open_log(s);
@@ -218,7 +206,7 @@ serve_inet(struct startup *s)
     if (r == 0)
         r = call(s, "post_bind_hook", app(s)->post_bind_hook);
     if (r == 0)
-        r = drop_privileges(s);
+        r = pf_privileges_give_up(s->config, -1, s->error);
     if (r == 0)
         r = call_plain(s, "pre_loop_hook", app(s)->pre_loop_hook);
     if (r < 0)
@@ -235,9 +223,11 @@ prepare(struct startup *s)
     int r = pf_inherit_listen_fds(s->listeners, s->error);
 
     if (r >= 0)
-        r = check_root(s);
-    if (r == 0)
+        r = pf_privileges_check(s->config, s->error);
+    if (r == 0) {
+        set_umask(s);
         r = open_log(s);
+    }
     if (r == 0)
         r = pf_daemon_start(&s->daemonized, &s->config->daemon, s->error);
     if (r == 0)
@@ -251,7 +241,7 @@ prepare(struct startup *s)
     if (r == 0)
         r = open_turn(s);
     if (r == 0)
-        r = drop_privileges(s);
+        r = pf_privileges_give_up(s->config, s->daemonized.pid_fd, s->error);
     if (r == 0)
         r = call_plain(s, "pre_loop_hook", app(s)->pre_loop_hook);
     if (r == 0)

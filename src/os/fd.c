@@ -1,8 +1,9 @@
 /* Small facts about descriptors.
  *
- * The one piece of state is the limit on descriptors that the process was started with:
+ * Two pieces of state. One is the limit on descriptors that the process was started with:
  * the master raises its own, and programs that it starts must find the one their operator
- * set (some allocate tables by it, some use select(2)). */
+ * set (some allocate tables by it, some use select(2)). The other is the null device, kept
+ * for a process whose root directory has none. */
 #include "os/fd.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 
 static struct rlimit limit_at_start;
 static bool limit_raised;
+static int kept_null = -1;
 
 void
 pf_fd_close(int *fd)
@@ -35,9 +37,22 @@ pf_fd_set_nonblock(int fd, bool on)
 int
 pf_fd_open_null(void)
 {
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int fd = kept_null < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC)
+                           : fcntl(kept_null, F_DUPFD_CLOEXEC, 0);
 
     return fd < 0 ? -errno : fd;
+}
+
+int
+pf_fd_keep_null(void)
+{
+    int fd = pf_fd_open_null();
+
+    if (fd < 0)
+        return fd;
+    pf_fd_close(&kept_null);
+    kept_null = fd;
+    return 0;
 }
 
 void

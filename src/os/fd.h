@@ -15,6 +15,10 @@ PF_MUST_USE int pf_fd_set_nonblock(int fd, bool on);
 /* The null device, close-on-exec, or a negative errno. The caller owns it. */
 PF_MUST_USE int pf_fd_open_null(void);
 
+/* Keep the null device open, for pf_fd_open_null() where there is no /dev any more. 0 or a
+ * negative errno. */
+PF_MUST_USE int pf_fd_keep_null(void);
+
 /* Open the null device as descriptors 0, 1 and 2 where the process was started without
  * them, so that no socket gets one of these numbers. */
 void pf_fd_fill_stdio(void);

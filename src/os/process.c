@@ -17,6 +17,7 @@
 
 #include "base/text.h"
 #include "os/signal.h"
+#include "os/fd.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -33,6 +34,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* /proc in a process whose root directory has none; -1: there is one. */
+static int kept_proc = -1;
 
 void
 pf_process_abandon(struct pf_process *child)
@@ -160,10 +164,36 @@ pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
     }
 }
 
+int
+pf_process_keep_proc(void)
+{
+    kept_proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return kept_proc < 0 ? -errno : 0;
+}
+
+void
+pf_process_leave_proc(void)
+{
+    pf_fd_close(&kept_proc);
+}
+
+/* /proc, opened anew so that it is read from its beginning; NULL if there is none. */
+static DIR *
+open_proc(void)
+{
+    int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    int fd = kept_proc < 0 ? open("/proc", flags) : openat(kept_proc, ".", flags);
+    DIR *proc = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!proc)
+        pf_fd_close(&fd);
+    return proc;
+}
+
 /* The parent of process pid, by /proc/PID/stat; 0 if that cannot be read. The name in
  * parentheses may contain anything, so the fields are counted from the last ')'. */
 static pid_t
-parent_of(const char *pid)
+parent_of(int proc_fd, const char *pid)
 {
     char path[64];
     char line[512];
@@ -171,8 +201,8 @@ parent_of(const char *pid)
     ssize_t n;
     int fd;
 
-    (void)snprintf(path, sizeof path, "/proc/%.16s/stat", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    (void)snprintf(path, sizeof path, "%.16s/stat", pid);
+    fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
     n = read(fd, line, sizeof line - 1);
@@ -188,7 +218,7 @@ unsigned
 pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
                           void *context)
 {
-    DIR *proc = opendir("/proc");
+    DIR *proc = open_proc();
     struct dirent *entry;
     unsigned count = 0;
 
@@ -197,7 +227,7 @@ pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
     while ((entry = readdir(proc))) {
         pid_t pid;
         if (!isdigit((unsigned char)entry->d_name[0]) ||
-            parent_of(entry->d_name) != getpid())
+            parent_of(dirfd(proc), entry->d_name) != getpid())
             continue;
         pid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (is_ours(context, pid))

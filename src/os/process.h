@@ -51,6 +51,11 @@ void pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
                              void (*died)(void *context, pid_t pid, int wait_status),
                              void *context);
 
+/* Keep /proc open, for where the root directory has none; a child lets go of it, because it
+ * leads outside. 0 or a negative errno. */
+PF_MUST_USE int pf_process_keep_proc(void);
+void pf_process_leave_proc(void);
+
 /* Send a signal to every child that is not ours. How many there are. Reads /proc. */
 unsigned pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
                                    void *context);

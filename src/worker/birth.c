@@ -1,9 +1,11 @@
 /* Birth: what the first instructions of a worker do.
  *
  * The master's descriptors are closed already (master/spawn.c knows them). Here the rest
- * of the master is forgotten: its process group, signal mask and dispositions, limits.
+ * of the master is forgotten: its process group, signal mask and dispositions, limits, and
+ * the capabilities it kept.
  * After that the process is an ordinary one, as the program behind the handler expects,
  * plus a channel, a bell and a page on the board. */
+#include "os/capability.h"
 #include "os/fd.h"
 #include "os/process.h"
 #include "os/signal.h"
@@ -12,6 +14,7 @@
 #include "worker/worker.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 /* A life is shorter than max_requests by a random part of the jitter, never longer, and
  * the worker asks to leave that much earlier. */
@@ -45,6 +48,14 @@ settle_signals(const struct pf_recipe *recipe)
         pf_signal_handle_hangup(pf_worker_leave_by_signal);
 }
 
+/* What the master kept is not for those who talk to clients. */
+static void
+give_up_capabilities(const struct pf_recipe *recipe)
+{
+    if (recipe->keep_capabilities != 0 && pf_capability_limit(0) < 0)
+        _exit(PF_WORKER_EXIT_SETUP);
+}
+
 void
 pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
 {
@@ -53,6 +64,7 @@ pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
     w->wait.fd = -1;
     w->conn.fd = -1;
     pf_process_lead_group();
+    pf_process_leave_proc();
     if (heritage->recipe->handler == PF_HANDLER_WAIT)
         pf_process_die_with_parent(SIGTERM, heritage->master);
     settle_signals(heritage->recipe);
@@ -60,6 +72,7 @@ pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
     if (heritage->recipe->handler != PF_HANDLER_WAIT)
         pf_signal_ignore(SIGPIPE);
     pf_fd_limit_restore();
+    give_up_capabilities(heritage->recipe);
     pf_worker_title(w);
     set_limits(w);
 }

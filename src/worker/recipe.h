@@ -53,6 +53,7 @@ struct pf_recipe {
     gid_t gid;
     const gid_t *groups; /* supplementary groups, borrowed */
     unsigned group_count;
+    uint64_t keep_capabilities; /* os/capability.h; of the master only */
 };
 
 #endif

@@ -473,7 +473,7 @@ class Servers:
     def _environment(self, changes):
         env = {key: value for key, value in os.environ.items()
                if not key.startswith(("LISTEN_", "PREFORK_", "SERVER_STARTER_"))
-               and key not in ("IPV", "NOTIFY_SOCKET")}
+               and key not in ("IPV", "NO_IPV6", "NOTIFY_SOCKET")}
         path = self.directory / "sanitizer"
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
             given = env.get(name, "")

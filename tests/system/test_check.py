@@ -321,7 +321,8 @@ def test_mistakes_of_a_file(server, tmp_path, line, sentence):
 def test_a_line_that_is_too_long(server, tmp_path):
     """Is told by its number and not cut."""
     conf = write(tmp_path, "log_file /" + "x" * 5000 + "\n")
-    assert complaint(server, conf_file=conf).startswith(f"{conf}:1: the line is longer")
+    assert complaint(server, conf_file=conf).startswith(
+        f"{conf}:1: log_file: the line is longer")
 
 
 @pytest.mark.shows("file:missing")

@@ -12,6 +12,7 @@ import pwd
 import re
 import socket
 import stat
+import subprocess
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
@@ -52,7 +53,7 @@ def failed_start(server, program, **settings):
 # ---- the starter ---------------------------------------------------------------------------
 
 
-def test_the_starter_returns_when_the_server_answers(server):
+def test_W43_the_starter_returns_when_the_server_answers(server):
     """At once after status 0 a client is served: no sleep belongs into a start script."""
     s = daemon(server)
     assert s.starter_status == 0
@@ -61,7 +62,7 @@ def test_the_starter_returns_when_the_server_answers(server):
     assert s.stop() == 0
 
 
-def test_the_starter_waits_for_the_first_worker(server, tmp_path):
+def test_W43_the_starter_waits_for_the_first_worker(server, tmp_path):
     """While child_init_hook runs, the starter is there; when it is done, it returns."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -76,7 +77,7 @@ def test_the_starter_waits_for_the_first_worker(server, tmp_path):
     assert s.stop() == 0
 
 
-def test_a_port_in_use_is_told_by_the_starter(server, tmp_path):
+def test_W43_a_port_in_use_is_told_by_the_starter(server, tmp_path):
     """The sentence on its standard error and in the log; nothing left behind."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -90,7 +91,7 @@ def test_a_port_in_use_is_told_by_the_starter(server, tmp_path):
 
 
 @pytest.mark.parametrize("crash", ["init", "birth", "exit"])
-def test_workers_that_all_fail_are_told_by_the_starter(server, tmp_path, crash):
+def test_W43_workers_that_all_fail_are_told_by_the_starter(server, tmp_path, crash):
     """Status 69; the daemon gives up, its pid file and socket are gone."""
     status, lines = failed_start(server, server.program("crash"), background=1,
                                  log_file=tmp_path / "log", pid_file=tmp_path / "pid",
@@ -99,6 +100,28 @@ def test_workers_that_all_fail_are_told_by_the_starter(server, tmp_path, crash):
     assert f"no worker became ready; see {tmp_path}/log" in lines[-1]
     assert not (tmp_path / "pid").exists()
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("handler", ["nowait", "wait"])
+def test_W43_a_missing_program_is_told_by_the_starter(server, tmp_path, handler):
+    """The starter reported success before anything was tried. Here status 78 and the name."""
+    done = server.prefork("serve", *flags(**ONE, port="127.0.0.1:0", background=1, log_level=1,
+                                          handler=handler, log_file=tmp_path / "log"),
+                          "--", tmp_path / "missing")
+    assert done.returncode == CONFIG
+    assert done.stderr == (f"prefork serve: program {tmp_path}/missing: "
+                           "No such file or directory\n")
+    assert not (tmp_path / "log").exists()
+
+
+def test_W43_a_program_that_ends_at_once_is_told_by_the_starter(server, tmp_path):
+    """It is there and may be run, but no worker stays."""
+    script = server.script("exit 3")
+    done = server.prefork("serve", *flags(**ONE, port="127.0.0.1:0", background=1, log_level=1,
+                                          handler="wait", log_file=tmp_path / "log"),
+                          "--", script)
+    assert done.returncode == UNAVAILABLE
+    assert f"no worker became ready; see {tmp_path}/log" in done.stderr
 
 
 def test_in_the_foreground_bad_workers_are_tried_again(server, tmp_path):
@@ -271,7 +294,7 @@ def test_the_pid_in_the_file_is_the_daemons(server, tmp_path):
     assert (tmp_path / "pid").read_text() == f"{s.pid}\n"
 
 
-def test_a_second_start_is_refused(server, tmp_path):
+def test_W42_a_second_start_is_refused(server, tmp_path):
     """With the pid of the first, before anything is bound; the first is not disturbed."""
     s = daemon(server)
     for background in (0, 1):
@@ -288,7 +311,7 @@ def test_a_second_start_is_refused(server, tmp_path):
 
 @pytest.mark.shows("key:pid_file", "daemon:check_pid_file")
 @pytest.mark.parametrize("text", ["1\n", "999999\n", "", "rubbish\n"])
-def test_a_stale_pid_file_is_no_obstacle(server, tmp_path, text):
+def test_W42_a_stale_pid_file_is_no_obstacle(server, tmp_path, text):
     """Whatever is in it, also the pid of a process that lives: nobody holds the lock."""
     path = tmp_path / "pid"
     path.write_text(text)
@@ -296,7 +319,7 @@ def test_a_stale_pid_file_is_no_obstacle(server, tmp_path, text):
     assert path.read_text() == f"{s.pid}\n"
 
 
-def test_the_pid_file_of_a_killed_server_is_no_obstacle(server, tmp_path):
+def test_W42_the_pid_file_of_a_killed_server_is_no_obstacle(server, tmp_path):
     """Its workers do not hold the lock, though they may still be serving."""
     path = tmp_path / "pid"
     first = server.start(server.program("hold"), **ONE, pid_file=path)
@@ -307,6 +330,75 @@ def test_the_pid_file_of_a_killed_server_is_no_obstacle(server, tmp_path):
         assert not is_locked(path)
         second = server.start("echo", **ONE, pid_file=path)
         assert path.read_text() == f"{second.pid}\n"
+
+
+def test_W42_the_number_of_a_living_process_means_nothing(server, tmp_path):
+    """Any live pid was trusted, also one that another process has by now. Here the lock is
+    asked, and a number that is ours already is no obstacle either."""
+    path = tmp_path / "pid"
+    path.write_text(f"{os.getpid()}\n")
+    s = server.start("echo", **ONE, pid_file=path)
+    assert path.read_text() == f"{s.pid}\n"
+    assert s.stop(SIGKILL) == -SIGKILL
+    assert path.read_text() == f"{s.pid}\n"
+    again = server.start(server.script(f"echo $$ >{path}; exec {EXAMPLES}/echo \"$@\""), **ONE,
+                         pid_file=path)
+    assert path.read_text() == f"{again.pid}\n"
+
+
+def test_W42_of_many_starts_at_once_one_wins(server, tmp_path):
+    """Between the check and the creation of the file another server could start. Here they
+    are one step."""
+    path = tmp_path / "pid"
+    words = flags(**ONE, port=f"{tmp_path}/s|unix", pid_file=path, log_level=1)
+    starters = [subprocess.Popen([EXAMPLES / "echo", *words], stderr=subprocess.PIPE, text=True)
+                for _ in range(8)]
+    wait_until(lambda: sum(p.poll() is None for p in starters) == 1, "one that is left")
+    (winner,) = [p for p in starters if p.poll() is None]
+    losers = [p for p in starters if p is not winner]
+    assert {p.returncode for p in losers} == {SYSTEM}
+    assert all("the server is running already as process" in p.communicate()[1] for p in losers)
+    wait_until(lambda: path.read_text() == f"{winner.pid}\n", "the winner's pid")
+    os.kill(winner.pid, SIGTERM)
+    assert winner.wait(15) == 0
+    winner.communicate()
+
+
+def test_W42_a_file_of_somebody_else_is_not_removed(server, tmp_path):
+    """The file at the path was removed at the end, whoever had made it. Here it is looked
+    whether it is still ours."""
+    path = tmp_path / "pid"
+    s = server.start("echo", **ONE, pid_file=path)
+    path.unlink()
+    path.write_text("somebody else\n")
+    assert s.stop() == 0
+    assert path.read_text() == "somebody else\n"
+
+
+def test_W42_a_symbolic_link_is_not_followed(server, tmp_path):
+    """What it leads to would be emptied. Here it is refused and nothing is touched."""
+    target = tmp_path / "target"
+    target.write_text("precious\n")
+    (tmp_path / "pid").symlink_to(target)
+    status, lines = failed_start(server, EXAMPLES / "echo", pid_file=tmp_path / "pid",
+                                 log_level=1)
+    assert (status, len(lines)) == (SYSTEM, 1)
+    assert f"pid_file {tmp_path}/pid: is a symbolic link" in lines[0]
+    assert target.read_text() == "precious\n"
+    assert (tmp_path / "pid").is_symlink()
+
+
+@pytest.mark.root
+def test_W42_a_directory_that_may_not_be_written(server, open_path):
+    """One line, status 71, and nothing is bound."""
+    if not can_nobody_run(EXAMPLES / "echo"):
+        pytest.skip("the build directory is closed to others")
+    done = server.command(EXAMPLES / "echo", *flags(port="127.0.0.1:0", log_level=1, **ONE,
+                                                    pid_file=open_path / "pid"),
+                          cwd="/", **as_nobody({}))
+    assert done.returncode == SYSTEM
+    assert done.stderr == (f"echo: pid_file {open_path}/pid: Permission denied; is the directory "
+                           "there and writable?\n")
 
 
 def test_a_pid_file_where_there_is_no_directory(server, tmp_path):
@@ -331,7 +423,7 @@ def ids_of(pid):
 @pytest.mark.shows("key:user", "daemon:set_user", "daemon:set_uid", "daemon:set_gid",
                    "daemon:get_uid", "hook:post_bind", "order:post_bind")
 @pytest.mark.root
-def test_user_drops_everything(server):
+def test_W46_user_drops_everything(server):
     """All four ids; the groups are those of the user and none of root's."""
     user = pwd.getpwnam("nobody")
     s = server.start(server.program("probe"), **ONE, user="nobody", extra_groups=[0, 5, 6],
@@ -343,7 +435,7 @@ def test_user_drops_everything(server):
 
 @pytest.mark.shows("key:user", "daemon:set_uid")
 @pytest.mark.root
-def test_there_is_no_way_back(server):
+def test_W46_there_is_no_way_back(server):
     """A handler that asks for root does not get it."""
     s = server.start(server.program("probe"), **ONE, user="nobody")
     assert s.ask(b"root\n") == b"-1 -1\n"
@@ -378,7 +470,7 @@ def test_sockets_and_files_are_made_before_the_drop(server, open_path):
     open_path.chmod(0o755)
     s = server.start("echo", **ONE, user="nobody", background=1, log_file=open_path / "log",
                      pid_file=open_path / "pid", port=f"{open_path}/s|unix", socket_mode="0600")
-    assert (open_path / "s").stat().st_uid == 0
+    assert (open_path / "s").stat().st_uid == pwd.getpwnam("nobody").pw_uid
     assert s.ask(b"hello\n") == b"hello\n"
     assert s.stop() == 0
     assert is_refused(open_path / "s")

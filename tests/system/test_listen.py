@@ -235,7 +235,7 @@ def test_a_path_with_a_blank(server, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["0600", "0666", "0000"])
-def test_mode_of_a_unix_socket(server, tmp_path, mode):
+def test_W40_mode_of_a_unix_socket(server, tmp_path, mode):
     """socket_mode is exact, whatever the umask."""
     path = tmp_path / "s"
     server.start("echo", **SMALL, port=f"{path}|unix", socket_mode=mode, umask=0o077)
@@ -252,7 +252,7 @@ def test_the_umask_decides_without_a_mode(server, tmp_path):
 @pytest.mark.root
 @pytest.mark.parametrize("owner, ids", [("12345", (12345, 0)), ("12345:23456", (12345, 23456)),
                                         (":23456", (0, 23456))])
-def test_owner_of_a_unix_socket(server, tmp_path, owner, ids):
+def test_W40_owner_of_a_unix_socket(server, tmp_path, owner, ids):
     """User, group or both, by number."""
     path = tmp_path / "s"
     server.start("echo", **SMALL, port=f"{path}|unix", socket_owner=owner, socket_mode="0640")
@@ -261,7 +261,7 @@ def test_owner_of_a_unix_socket(server, tmp_path, owner, ids):
     assert stat.S_IMODE(status.st_mode) == 0o640
 
 
-def test_a_stale_unix_socket_is_replaced(server, tmp_path):
+def test_W41_a_stale_unix_socket_is_replaced(server, tmp_path):
     """What a killed server left behind is no obstacle."""
     path = tmp_path / "s"
     first = server.start("echo", **SMALL, port=f"{path}|unix")
@@ -272,7 +272,7 @@ def test_a_stale_unix_socket_is_replaced(server, tmp_path):
     assert second.ask(b"hello\n") == b"hello\n"
 
 
-def test_a_live_unix_socket_is_refused(server, tmp_path):
+def test_W41_a_live_unix_socket_is_refused(server, tmp_path):
     """And goes on serving, also when the second start has failed."""
     path = tmp_path / "s"
     first = server.start("echo", **SMALL, port=f"{path}|unix")
@@ -280,7 +280,7 @@ def test_a_live_unix_socket_is_refused(server, tmp_path):
     assert first.ask(b"hello\n") == b"hello\n"
 
 
-def test_somebody_elses_socket_with_a_full_queue_is_live(server, tmp_path):
+def test_W41_somebody_elses_socket_with_a_full_queue_is_live(server, tmp_path):
     """A server that does not get round to accepting is one."""
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as client:
@@ -291,7 +291,7 @@ def test_somebody_elses_socket_with_a_full_queue_is_live(server, tmp_path):
         assert path.is_socket()
 
 
-def test_a_regular_file_is_refused_and_untouched(server, tmp_path):
+def test_W41_a_regular_file_is_refused_and_untouched(server, tmp_path):
     """Nothing but a socket is ever removed."""
     path = tmp_path / "precious"
     path.write_text("precious")
@@ -299,7 +299,7 @@ def test_a_regular_file_is_refused_and_untouched(server, tmp_path):
     assert path.read_text() == "precious"
 
 
-def test_a_symbolic_link_is_refused_and_untouched(server, tmp_path):
+def test_W41_a_symbolic_link_is_refused_and_untouched(server, tmp_path):
     """Also one that leads to a dead socket."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "dead"))

@@ -12,6 +12,7 @@ import shutil
 import socket
 import stat
 import tempfile
+import time
 from pathlib import Path
 from signal import SIGHUP, SIGUSR1
 
@@ -20,6 +21,7 @@ import pytest
 
 from rsyslog import Rsyslog
 from support import EXAMPLES, Log, flags, proc_fds, read_line, wait_until
+from test_syscalls import Trace
 
 ONE = {"min_servers": 1, "max_servers": 1, "min_spare_servers": 1, "max_spare_servers": 1}
 SYSLOG = {"log_file": "Sys::Syslog"}
@@ -185,6 +187,36 @@ def test_W35_a_syslog_daemon_that_hangs_delays_nobody(server, rsyslog, logsock):
         s.wait_until(look, "a line that says how many were lost")
 
 
+def test_W35_a_daemon_that_is_gone_is_called_once_in_a_second(server, rsyslog, tmp_path):
+    """However many lines there are, they do not keep the master busy; and it does not
+    stop calling while somebody has something to say."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    s = start_with(server, rsyslog)
+    path = tmp_path / "trace"
+    with s.connect() as busy:
+        tell(busy, "before")
+        rsyslog.kill()
+        with Trace(s.pid, path) as trace:
+            begin = time.monotonic()
+
+            def called():
+                for _ in range(50):
+                    tell(busy, "lost")
+                return path.read_text().count("connect(") >= 4
+            s.wait_until(called, "four calls")
+            seconds = time.monotonic() - begin
+        assert trace.calls.count("connect") <= seconds + 2
+        assert trace.calls.count("epoll_wait") <= 10 * (seconds + 1)
+        rsyslog.start()
+        since = s.mark()
+
+        def back():
+            tell(busy, "after")
+            return s.find_log("after$", since)
+        s.wait_until(back, "a line in the new daemon")
+
+
 @pytest.mark.root
 def test_W35_syslog_comes_back_to_a_server_without_privileges(server, rsyslog, open_path):
     """The daemon is reached again by a server that is not root any more and whose root has
@@ -220,14 +252,20 @@ def test_W35_no_syslog_daemon_at_start(server, rsyslog):
     s.wait_log("SIGUSR1: log opened again$")
 
 
-def test_without_nofatal_a_missing_daemon_is_an_error(server, tmp_path):
-    """Whoever wants no server without a log gets none."""
+@pytest.mark.parametrize("settings, says", [
+    ({"syslog_path": "/nowhere/log"}, "(unix, /nowhere/log): No such file or directory"),
+    ({"syslog_logsock": "stream", "syslog_path": "/dev/null"},
+     "(stream, /dev/null): Connection refused"),
+    ({"syslog_logsock": "tcp", "syslog_port": 1}, "(tcp, 127.0.0.1 port 1): Connection refused"),
+    ({"syslog_logsock": "udp", "syslog_host": "no.host.invalid"},
+     "(udp, no.host.invalid port 514): there is no address of this name")])
+def test_without_nofatal_a_missing_daemon_is_an_error(server, settings, says):
+    """Whoever wants no server without a log gets none, and is told why."""
     done = server.command(EXAMPLES / "echo", *flags(
-        port="127.0.0.1:0", log_file="syslog", syslog_path=tmp_path / "none", log_level=1,
-        syslog_logopt="pid"))
+        settings, port="127.0.0.1:0", log_file="syslog", log_level=1, syslog_logopt="pid"))
     assert done.returncode == 71
     (line,) = done.stderr.splitlines()
-    assert f"(unix, {tmp_path}/none): No such file or directory; start the daemon" in line
+    assert f"{says}; start the daemon, or add nofatal" in line
 
 
 def with_console(server, console):
@@ -551,7 +589,7 @@ def test_a_fifo_without_reader(server, tmp_path):
         for _ in range(300):
             tell(c, "x" * 300)
         with open(path, "rb", buffering=0) as reader:
-            assert b"notice: ready\n" in reader.read(65536)
+            assert b"notice: listening on " in reader.read(65536)
             tell(c, "room again")
             text = reader.read(65536)
             while b"room again" not in text:

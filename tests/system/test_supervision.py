@@ -243,6 +243,7 @@ def test_W08_many_workers_that_want_the_same_hurry_nobody(server):
     """A second wish is no second SIGTERM: the running request is served to its end."""
     s = server.start(server.program("family"), sizing="static", max_servers=3, stop_timeout=60)
     talks = [Talk(s) for _ in range(3)]
+    assert len({c.ask("pid") for c in talks}) == 3
     for c in talks:
         for _ in range(3):
             assert c.ask("stop") == "goes on"
@@ -563,7 +564,7 @@ def test_terminal_signals_stop_no_worker(server, signum):
 
 def test_a_program_of_a_connection_ignores_nothing(server):
     """What its worker ignores has its default there."""
-    script = server.script("grep -E 'SigIgn|SigBlk' /proc/$$/status")
+    script = server.script("exec grep -E 'SigIgn|SigBlk' /proc/self/status")
     s = server.serve(script, **ONE, sig_passthrough="USR1")
     (worker,) = s.wait_workers(1, "idle")
     assert {SIGTTIN, SIGTTOU, SIGUSR1} <= signals_in(proc_status(worker)["SigIgn"])

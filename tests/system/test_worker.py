@@ -21,6 +21,7 @@ from support import (connect, proc_fds, proc_status, read_all, read_line, title_
                      wait_until)
 
 ONE = {"sizing": "static", "max_servers": 1}
+IGNORED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTTIN, signal.SIGTTOU}
 
 
 def is_resting(pid):
@@ -558,12 +559,12 @@ def signal_set(text):
 @pytest.mark.shows("signal:child:CHLD", "signal:child:PIPE", "signal:child:TTIN",
                    "signal:child:TTOU", "signal:child:HUP")
 def test_a_worker_has_nothing_of_the_masters_signals(server):
-    """None blocked, SIGPIPE and SIGXFSZ ignored, handlers for the three that end it."""
+    """None blocked, those of no use to it ignored, handlers for the three that end it."""
     s = server.start(server.program("probe"), **ONE)
     (worker,) = wait_rest(s, 1)
     master, status = proc_status(s.pid), proc_status(worker)
     assert signal_set(status["SigBlk"]) == set()
-    assert signal_set(status["SigIgn"]) == {signal.SIGPIPE, signal.SIGXFSZ}
+    assert signal_set(status["SigIgn"]) == IGNORED
     assert signal_set(status["SigCgt"]) - signal_set(master["SigCgt"]) == {SIGTERM, SIGINT, SIGQUIT}
 
 
@@ -577,7 +578,7 @@ def test_a_worker_inherits_the_mask_the_server_was_started_with(server):
     (worker,) = wait_rest(s, 1)
     status = proc_status(worker)
     assert signal_set(status["SigBlk"]) == {signal.SIGUSR2, signal.SIGHUP}
-    assert signal_set(status["SigIgn"]) == {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGUSR1}
+    assert signal_set(status["SigIgn"]) == {*IGNORED, signal.SIGUSR1}
 
 
 def test_a_worker_has_the_limit_on_descriptors_the_server_was_started_with(server):
