@@ -369,6 +369,16 @@ def row_storm(bench, seconds=30, per_second=20):
               failed <= killed and whole <= 1 and dead == 0 and leaked == 0)
 
 
+def row_access(bench, blocks=1000, patterns=100, rounds=200):
+    """What the rules of access cost a connection that none of them names."""
+    out = subprocess.run([bench.path("access"), str(blocks), str(patterns), str(rounds)],
+                         stdout=subprocess.PIPE, text=True, check=True).stdout
+    plain, named = (int(word) / 1000 for word in out.split())
+    bench.row("access", f"{blocks} blocks and {patterns} patterns: {plain:.2f} us per "
+              f"connection, {named:.2f} us with a name to match as well, bound 5",
+              max(plain, named) <= 5)
+
+
 ROWS = {
     "syscalls": row_syscalls,
     "wakeups": row_wakeups,
@@ -377,6 +387,7 @@ ROWS = {
     "memory": row_memory,
     "nowait": row_nowait,
     "storm": row_storm,
+    "access": row_access,
 }
 
 

@@ -173,7 +173,7 @@ struct prefork_app {
     bool (*can_read_hook)(struct prefork_worker *w, int listener_fd, void *data);
     /* Accepted; c knows its addresses. */
     void (*post_accept_hook)(struct prefork_conn *c, void *data);
-    /* False: deny. */
+    /* The settings (allow, deny, ...) let it in. False: deny. */
     bool (*allow_deny_hook)(struct prefork_conn *c, void *data);
     /* The service. The connection is closed after it and the hooks below returned. */
     void (*process_request)(struct prefork_conn *c, void *data);

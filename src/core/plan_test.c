@@ -88,7 +88,8 @@ draw(struct fixture *f, const char *letters, const struct pf_policy *policy)
 static const char *
 words(const struct pf_plan *plan)
 {
-    static const char *const names[] = {"bury", "doors", "ask", "term", "kill", "+"};
+    static const char *const names[] = {"bury", "doors", "ask",    "term",
+                                        "kill", "+",     "dequeue"};
     static char buffer[4096];
     struct pf_text t;
 
@@ -96,7 +97,8 @@ words(const struct pf_plan *plan)
     for (unsigned i = 0; i < plan->count; i++) {
         const struct pf_action *a = &plan->actions[i];
         pf_text_add(&t, "%s%s", i > 0 ? " " : "", names[a->kind]);
-        if (a->kind != PF_ACTION_BIRTH && a->kind != PF_ACTION_CLOSE_DOORS)
+        if (a->kind != PF_ACTION_BIRTH && a->kind != PF_ACTION_DEQUEUE &&
+            a->kind != PF_ACTION_CLOSE_DOORS)
             pf_text_add(&t, "%u", a->slot);
     }
     return buffer;
@@ -253,6 +255,78 @@ after_a_refused_fork_there_is_a_pause(void **state)
     assert_true(f.plan.deadline == f.pool.fork.next_at);
 }
 
+/* A pool at rest with dequeue processes: d dequeue, o outdated, g gone. */
+static void
+draw_dequeues(struct fixture *f, const char *letters, unsigned most)
+{
+    struct pf_policy policy = base;
+
+    policy.max_dequeue = most;
+    policy.check_for_dequeue = 10 * S;
+    draw(f, "iib", &policy);
+    for (unsigned i = 0; letters[i]; i++) {
+        pf_pool_born(&f->pool, 3 + i, PF_KIND_DEQUEUE, 1000, NOW - 20 * S);
+        if (letters[i] == 'g')
+            pf_pool_died(&f->pool, 3 + i, 1 << 8, NOW);
+        if (letters[i] == 'o')
+            pf_pool_outdate(&f->pool);
+    }
+}
+
+static const struct {
+    const char *name;
+    const char *dequeues;
+    unsigned most;
+    pf_time last; /* so long ago */
+    enum pf_stop stop;
+    const char *actions;
+    pf_time at; /* of the next one; PF_NEVER: it does not matter */
+} dequeue_cases[] = {
+    {"due", "", 1, 10 * S, PF_STOP_NONE, "dequeue", PF_NEVER},
+    {"one at a time", "", 9, 99 * S, PF_STOP_NONE, "dequeue", PF_NEVER},
+    {"not yet", "", 1, 9 * S, PF_STOP_NONE, "", NOW + S},
+    {"as many as may be", "dd", 2, 99 * S, PF_STOP_NONE, "", PF_NEVER},
+    {"one more", "dd", 3, 99 * S, PF_STOP_NONE, "dequeue", PF_NEVER},
+    {"a dead one takes no place", "dg", 2, 99 * S, PF_STOP_NONE, "bury4 dequeue", PF_NEVER},
+    {"it may take long", "d", 1, 99 * S, PF_STOP_NONE, "", PF_NEVER},
+    {"from before a restart", "o", 1, 99 * S, PF_STOP_NONE, "ask0 ask1 ask3", PF_NEVER},
+    {"none while stopping", "dd", 9, 99 * S, PF_STOP_FAST, "ask0 ask1 ask2 ask3 ask4 doors",
+     PF_NEVER},
+};
+
+static void
+dequeues(void **state)
+{
+    static struct fixture f;
+
+    (void)state;
+    for (size_t i = 0; i < PF_COUNT(dequeue_cases); i++) {
+        draw_dequeues(&f, dequeue_cases[i].dequeues, dequeue_cases[i].most);
+        f.pool.last_dequeue = NOW - dequeue_cases[i].last;
+        if (dequeue_cases[i].stop != PF_STOP_NONE)
+            pf_shutdown_ask(&f.pool, dequeue_cases[i].stop, NOW);
+        make(&f);
+        if (strcmp(words(&f.plan), dequeue_cases[i].actions) != 0)
+            fail_msg("%s: \"%s\"", dequeue_cases[i].name, words(&f.plan));
+        if (dequeue_cases[i].at != PF_NEVER)
+            assert_true(f.plan.deadline == dequeue_cases[i].at);
+    }
+}
+
+static void
+after_a_refused_fork_a_dequeue_waits_too(void **state)
+{
+    static struct fixture f;
+
+    (void)state;
+    draw_dequeues(&f, "", 1);
+    f.pool.last_dequeue = NOW - 20 * S;
+    pf_pool_fork_failed(&f.pool, NOW);
+    make(&f);
+    assert_string_equal(words(&f.plan), "");
+    assert_true(f.plan.deadline == f.pool.fork.next_at);
+}
+
 static void
 doors_are_watched_when_nobody_else_does(void **state)
 {
@@ -321,6 +395,8 @@ main(void)
         cmocka_unit_test(a_full_plan_goes_on_in_the_next_turn),
         cmocka_unit_test(after_bad_starts_one_at_a_time),
         cmocka_unit_test(after_a_refused_fork_there_is_a_pause),
+        cmocka_unit_test(dequeues),
+        cmocka_unit_test(after_a_refused_fork_a_dequeue_waits_too),
         cmocka_unit_test(doors_are_watched_when_nobody_else_does),
         cmocka_unit_test(who_starts_is_not_trusted_for_long),
         cmocka_unit_test(equal_input_equal_plan),

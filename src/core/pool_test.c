@@ -247,6 +247,37 @@ counts_follow_lives(void **state)
     assert_int_equal(f.pool.count[PF_LIFE_VACANT], SLOTS - 3);
 }
 
+/* What becomes of it says nothing of the workers, and it is not counted among them. */
+static void
+a_dequeue_process_is_apart(void **state)
+{
+    struct fixture f;
+    unsigned worker;
+
+    (void)state;
+    open(&f);
+    worker = bear(&f, NOW);
+    pf_pool_born(&f.pool, 1, PF_KIND_DEQUEUE, 2000, NOW + 1);
+    assert_int_equal(pf_pool_alive(&f.pool), 1);
+    assert_int_equal(pf_pool_serving(&f.pool), 1);
+    assert_int_equal(pf_pool_dequeues(&f.pool), 1);
+    assert_true(f.pool.last_birth == NOW && f.pool.last_dequeue == NOW + 1);
+    pf_pool_told(&f.pool, 1, &(struct pf_told){.ready = true, .busy = true});
+    assert_int_equal(f.pool.dequeues[PF_LIFE_BUSY], 1);
+    assert_int_equal(f.pool.count[PF_LIFE_BUSY], 0);
+    pf_pool_failed(&f.pool, 1);
+    pf_pool_died(&f.pool, 1, SIGSEGV, NOW + 2);
+    assert_int_equal(f.pool.slots[1].reason, PF_REASON_KILLED);
+    assert_int_equal(f.pool.start.streak, 0);
+    assert_int_equal(f.pool.dequeues[PF_LIFE_GONE], 1);
+    assert_int_equal(f.pool.count[PF_LIFE_GONE], 0);
+    pf_pool_buried(&f.pool, 1);
+    assert_int_equal(f.pool.count[PF_LIFE_VACANT], SLOTS - 1);
+    assert_int_equal(pf_pool_dequeues(&f.pool), 0);
+    tell(&f, worker, 1);
+    assert_int_equal(f.pool.count[PF_LIFE_IDLE], 1);
+}
+
 static void
 gossip_of_the_dead_is_dropped(void **state)
 {
@@ -338,6 +369,7 @@ main(void)
         cmocka_unit_test(a_new_worker_that_serves_ends_the_streak),
         cmocka_unit_test(a_new_worker_that_lives_ends_the_streak),
         cmocka_unit_test(counts_follow_lives),
+        cmocka_unit_test(a_dequeue_process_is_apart),
         cmocka_unit_test(gossip_of_the_dead_is_dropped),
         cmocka_unit_test(equal_seeds_give_equal_jitter),
         cmocka_unit_test(only_a_connection_proves_a_program),

@@ -91,6 +91,44 @@ idle_is_counted(void **state)
 }
 
 static void
+who_works_apart_is_never_idle(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open(&f);
+    pf_board_forget(&f.board, 0); /* as the master does at its birth */
+    pf_board_say_apart(&f.seats[0]);
+    pf_board_say_idle(&f.seats[1], 1);
+    pf_board_audit(&f.board, SLOTS);
+    assert_int_equal(pf_board_idle(&f.board), 1);
+    atomic_store(&f.seats[0].slot->state, PF_BOARD_IDLE); /* it lies */
+    pf_board_audit(&f.board, SLOTS);
+    assert_int_equal(pf_board_idle(&f.board), 1);
+    shut(&f);
+}
+
+static void
+each_word_is_counted_and_wakes(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open(&f);
+    for (uint32_t words = 1; words <= 3; words++) {
+        pf_board_say_spoke(&f.seats[2]);
+        assert_int_equal(f.seats[2].slot->words, words);
+        assert_true(rang(&f));
+    }
+    assert_int_equal(f.seats[2].slot->wants_stop, 0);
+    pf_board_say_wants_stop(&f.seats[2]);
+    assert_int_equal(f.seats[2].slot->wants_stop, 1);
+    assert_int_equal(f.seats[2].slot->words, 4);
+    assert_true(rang(&f));
+    shut(&f);
+}
+
+static void
 the_lowest_is_kept(void **state)
 {
     struct fixture f;
@@ -376,6 +414,8 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(idle_is_counted),
+        cmocka_unit_test(who_works_apart_is_never_idle),
+        cmocka_unit_test(each_word_is_counted_and_wakes),
         cmocka_unit_test(the_lowest_is_kept),
         cmocka_unit_test(crossing_wakes_once),
         cmocka_unit_test(readiness_wakes_once_if_wanted),

@@ -188,7 +188,7 @@ int
 pf_channel_receive(int fd, struct pf_message *ret_message)
 {
     char text[PF_CHANNEL_TEXT_BYTES];
-    struct pf_message message;
+    struct pf_message message = {0};
     int r = pf_channel_receive_text(fd, &message, text);
 
     if (r == 0 && has_text(&message))

@@ -82,6 +82,9 @@ static const struct {
     {"too long", {PF_MESSAGE_LEAVE, 0, 0}, 12},
     {"one byte too long", {PF_MESSAGE_LEAVE, 0, 0}, 9},
     {"kind 0", {0, 0}, 8},
+    {"a text where there is none", {PF_MESSAGE_INIT_FAILED, 0, 0x6c6c6c6c}, 12},
+    {"a text where none is expected", {PF_MESSAGE_LINE, 0, 0x6c6c6c6c}, 12},
+    {"an empty one", {PF_MESSAGE_STOP, 0}, 8},
     {"a kind there is not", {PF_MESSAGE_LOG + 1, 0}, 8},
     {"the largest kind", {UINT32_MAX, 0}, 8},
 };
@@ -103,6 +106,93 @@ nonsense_is_dropped(void **state)
         assert_int_equal(pf_channel_receive(e.master, &message), 0);
         assert_int_equal(message.kind, PF_MESSAGE_LEAVE);
     }
+    shut_both(&e);
+}
+
+static void
+texts_arrive(void **state)
+{
+    char text[PF_CHANNEL_TEXT_BYTES];
+    char longest[PF_CHANNEL_TEXT_BYTES + 1] = "";
+    struct pf_message message;
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    memset(longest, 'l', PF_CHANNEL_TEXT_MAX);
+    assert_int_equal(pf_channel_send_text(e.worker, PF_MESSAGE_LINE, longest), 0);
+    assert_int_equal(pf_channel_send_text(e.worker, PF_MESSAGE_STOP, ""), 0);
+    assert_int_equal(pf_channel_send(e.worker, PF_MESSAGE_INIT_FAILED, 7), 0);
+    assert_int_equal(pf_channel_receive_text(e.master, &message, text), 0);
+    assert_int_equal(message.kind, PF_MESSAGE_LINE);
+    assert_string_equal(text, longest);
+    assert_int_equal(pf_channel_receive_text(e.master, &message, text), 0);
+    assert_int_equal(message.kind, PF_MESSAGE_STOP);
+    assert_string_equal(text, "");
+    assert_int_equal(pf_channel_receive_text(e.master, &message, text), 0);
+    assert_int_equal(message.errnum, 7);
+    assert_string_equal(text, "");
+    longest[PF_CHANNEL_TEXT_MAX] = 'l';
+    assert_int_equal(pf_channel_send_text(e.worker, PF_MESSAGE_LINE, longest), -EMSGSIZE);
+    shut_both(&e);
+}
+
+static const struct {
+    const char *name;
+    uint32_t kind;
+    size_t text_bytes;
+    char byte; /* of which the text is made */
+} bad_texts[] = {
+    {"one byte too long", PF_MESSAGE_LINE, PF_CHANNEL_TEXT_MAX + 1, 'x'},
+    {"far too long", PF_MESSAGE_LINE, 9000, 'x'},
+    {"a byte that ends it", PF_MESSAGE_LINE, 1, '\0'},
+    {"two lines", PF_MESSAGE_STOP, 1, '\n'},
+    {"a text where there is none", PF_MESSAGE_LEAVE, 5, 'x'},
+    {"a kind there is not", 99, 5, 'x'},
+};
+
+static void
+bad_texts_are_dropped(void **state)
+{
+    char text[PF_CHANNEL_TEXT_BYTES];
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    for (size_t i = 0; i < PF_COUNT(bad_texts); i++) {
+        struct pf_message message = {.kind = bad_texts[i].kind};
+        char record[sizeof message + 9000];
+        memset(record, bad_texts[i].byte, sizeof record);
+        memcpy(record, &message, sizeof message);
+        assert_true(send(e.worker, record, sizeof message + bad_texts[i].text_bytes, 0) >
+                    0);
+        assert_int_equal(pf_channel_send_text(e.worker, PF_MESSAGE_LINE, "next"), 0);
+        if (pf_channel_receive_text(e.master, &message, text) != -EBADMSG)
+            fail_msg("%s", bad_texts[i].name);
+        assert_int_equal(pf_channel_receive_text(e.master, &message, text), 0);
+        assert_string_equal(text, "next");
+    }
+    shut_both(&e);
+}
+
+static void
+who_hangs_up_hears_the_rest_and_may_speak(void **state)
+{
+    char text[PF_CHANNEL_TEXT_BYTES];
+    struct pf_message message;
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), 0);
+    pf_channel_hang_up(e.worker);
+    assert_int_equal(pf_channel_receive(e.worker, &message), 0);
+    assert_int_equal(pf_channel_receive(e.worker, &message), -EPIPE);
+    assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), -EPIPE);
+    assert_int_equal(pf_channel_receive(e.master, &message), -EAGAIN);
+    assert_int_equal(pf_channel_send_text(e.worker, PF_MESSAGE_LINE, "still here"), 0);
+    assert_int_equal(pf_channel_receive_text(e.master, &message, text), 0);
+    assert_string_equal(text, "still here");
     shut_both(&e);
 }
 
@@ -240,6 +330,9 @@ main(void)
         cmocka_unit_test(messages_arrive_in_order),
         cmocka_unit_test(both_ends_are_closed_by_exec_and_never_block),
         cmocka_unit_test(nonsense_is_dropped),
+        cmocka_unit_test(texts_arrive),
+        cmocka_unit_test(bad_texts_are_dropped),
+        cmocka_unit_test(who_hangs_up_hears_the_rest_and_may_speak),
         cmocka_unit_test(an_empty_record_is_the_end),
         cmocka_unit_test(the_end_is_noticed_after_the_last_words),
         cmocka_unit_test(an_end_with_unread_words_is_an_end),

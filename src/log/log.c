@@ -204,8 +204,10 @@ write_line(enum prefork_log_level level, const char *text)
         r = repair_and_write(&line);
     if (r < 0)
         the_log.lost++;
+    else if (r == PF_REMOTE_E_EARLIER)
+        the_log.lost = line.lost + 1; /* and what that one said about others */
     else
-        the_log.lost = r == PF_REMOTE_E_EARLIER;
+        the_log.lost = 0;
 }
 
 static void

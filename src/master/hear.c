@@ -55,6 +55,16 @@ take_line(struct pf_master *m, unsigned slot, const char *line)
     return false;
 }
 
+/* Said once by each worker that has cause to; more often, it is gossip. */
+static void
+take_failure(struct pf_master *m, unsigned slot, const char *program, int errnum)
+{
+    if (m->pool.slots[slot].failed)
+        return;
+    pf_master_tell_failure(m, slot, program, errnum);
+    pf_pool_failed(&m->pool, slot);
+}
+
 /* True: no more in this turn. */
 static bool
 take_message(struct pf_master *m, unsigned slot, const struct pf_message *message,
@@ -62,13 +72,9 @@ take_message(struct pf_master *m, unsigned slot, const struct pf_message *messag
 {
     switch (message->kind) {
     case PF_MESSAGE_EXEC_FAILED:
-        pf_master_tell_failure(m, slot, m->setup.recipe->program, message->errnum);
-        pf_pool_failed(&m->pool, slot);
+        take_failure(m, slot, m->setup.recipe->program, message->errnum);
         break;
-    case PF_MESSAGE_INIT_FAILED:
-        pf_master_tell_failure(m, slot, NULL, message->errnum);
-        pf_pool_failed(&m->pool, slot);
-        break;
+    case PF_MESSAGE_INIT_FAILED: take_failure(m, slot, NULL, message->errnum); break;
     case PF_MESSAGE_STOP: pf_master_stop(m, m->pool.slots[slot].pid, text); break;
     case PF_MESSAGE_LINE: return take_line(m, slot, text);
     default: break; /* not a worker's to say */

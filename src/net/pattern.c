@@ -32,11 +32,6 @@ enum {
     MESSAGE_BYTES = 160,
 };
 
-struct pf_pattern {
-    pcre2_code *code;
-    char *text;
-};
-
 static pcre2_match_data *match_data;
 static pcre2_match_context *match_context;
 
@@ -70,42 +65,35 @@ refuse(const char *text, int code, size_t at, struct pf_error *error)
 }
 
 static void
-free_pattern(struct pf_pattern *p)
+deinit_pattern(struct pf_pattern *p)
 {
-    if (!p)
-        return;
     pcre2_code_free(p->code);
     free(p->text);
-    free(p);
 }
 
 static int
-new_pattern(const char *text, struct pf_pattern **ret_pattern, struct pf_error *error)
+init_pattern(struct pf_pattern *p, const char *text, struct pf_error *error)
 {
-    struct pf_pattern *p = calloc(1, sizeof *p);
     PCRE2_SIZE at;
     int code;
 
-    if (!p)
-        return -ENOMEM;
     p->text = pf_text_copy(text);
     p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
                             PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_CASELESS, &code, &at,
                             NULL);
     if (!p->code || !p->text) {
         int r = p->code ? -ENOMEM : refuse(text, code, at, error);
-        free_pattern(p);
+        deinit_pattern(p);
         return r;
     }
-    (void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE); /* or else it is interpreted */
-    *ret_pattern = p;
+    p->is_machine_code = pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE) == 0;
     return 0;
 }
 
 int
 pf_patterns_add(struct pf_patterns *set, const char *text, struct pf_error *error)
 {
-    struct pf_pattern **grown = realloc(set->table, (set->count + 1) * sizeof *grown);
+    struct pf_pattern *grown = realloc(set->table, (set->count + 1) * sizeof *grown);
     int r;
 
     if (!grown)
@@ -113,7 +101,7 @@ pf_patterns_add(struct pf_patterns *set, const char *text, struct pf_error *erro
     set->table = grown;
     r = prepare_matching();
     if (r == 0)
-        r = new_pattern(text, &grown[set->count], error);
+        r = init_pattern(&grown[set->count], text, error);
     if (r == 0)
         set->count++;
     return r;
@@ -123,12 +111,24 @@ void
 pf_patterns_deinit(struct pf_patterns *set)
 {
     for (size_t i = 0; i < set->count; i++)
-        free_pattern(set->table[i]);
+        deinit_pattern(&set->table[i]);
     free(set->table);
     *set = (struct pf_patterns){0};
 }
 
 /* ---- matching -------------------------------------------------------------------- */
+
+/* The short cut for machine code leaves out checks of the arguments, which would take as
+ * long as the match itself. */
+static int
+match_one(const struct pf_pattern *p, const char *text, size_t length)
+{
+    PCRE2_SPTR subject = (PCRE2_SPTR)text;
+
+    if (p->is_machine_code)
+        return pcre2_jit_match(p->code, subject, length, 0, 0, match_data, match_context);
+    return pcre2_match(p->code, subject, length, 0, 0, match_data, match_context);
+}
 
 enum pf_match
 pf_patterns_match(const struct pf_patterns *set, const char *text, const char **ret_pattern)
@@ -136,11 +136,10 @@ pf_patterns_match(const struct pf_patterns *set, const char *text, const char **
     size_t length = strlen(text);
 
     for (size_t i = 0; i < set->count; i++) {
-        int r = pcre2_match(set->table[i]->code, (PCRE2_SPTR)text, length, 0, 0, match_data,
-                            match_context);
+        int r = match_one(&set->table[i], text, length);
         if (r == PCRE2_ERROR_NOMATCH)
             continue;
-        *ret_pattern = set->table[i]->text;
+        *ret_pattern = set->table[i].text;
         return r >= 0 ? PF_MATCH_YES : PF_MATCH_UNDECIDED; /* 0: more groups than kept */
     }
     return PF_MATCH_NO;

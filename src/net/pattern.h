@@ -11,11 +11,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct pf_pattern; /* one compiled pattern */
+struct pf_pattern {
+    void *code;           /* owned; the library's */
+    bool is_machine_code; /* or else it is interpreted */
+    char *text;           /* owned */
+};
 
 /* Patterns in the order they were added. Start with a zeroed one. */
 struct pf_patterns {
-    struct pf_pattern **table; /* owned */
+    struct pf_pattern *table; /* owned */
     size_t count;
 };
 

@@ -71,7 +71,7 @@ pf_capability_read(struct pf_capabilities *ret_capabilities)
 bool
 pf_capability_has(uint64_t mask)
 {
-    struct pf_capabilities now;
+    struct pf_capabilities now = {0};
 
     return pf_capability_read(&now) == 0 && (now.effective & mask) == mask;
 }
@@ -114,7 +114,7 @@ write_set(uint64_t mask)
 int
 pf_capability_limit(uint64_t mask)
 {
-    struct pf_capabilities now;
+    struct pf_capabilities now = {0};
     int r = write_set(mask);
 
     if (r == 0)

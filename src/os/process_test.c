@@ -13,6 +13,7 @@
 #include "os/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -120,6 +121,26 @@ a_signal_reaches_the_whole_group(void **state)
 }
 
 static void
+a_signal_reaches_one_alone(void **state)
+{
+    int gone;
+    struct pf_process p = start_family(&gone);
+    struct pf_process group = p;
+    int status;
+
+    (void)state;
+    assert_int_equal(fcntl(gone, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(pf_process_signal_alone(&p, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)p.pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    assert_int_equal(pf_process_signal_alone(&p, 0), 0); /* dead, but not reaped */
+    assert_int_equal(read(gone, &(char){0}, 1), -1);     /* the child lives */
+    pf_process_signal(&group, SIGKILL);
+    status = reap(&p);
+    assert_true(WIFSIGNALED(status));
+    (void)close(gone);
+}
+
+static void
 a_signal_reaches_who_leads_no_group(void **state)
 {
     struct pf_process p;
@@ -207,6 +228,7 @@ main(void)
         cmocka_unit_test(a_child_is_reaped_once_it_ended),
         cmocka_unit_test(whom_somebody_else_reaped_is_ended),
         cmocka_unit_test(a_signal_reaches_the_whole_group),
+        cmocka_unit_test(a_signal_reaches_one_alone),
         cmocka_unit_test(a_signal_reaches_who_leads_no_group),
         cmocka_unit_test(programs_are_run),
         cmocka_unit_test(programs_are_found),

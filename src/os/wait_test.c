@@ -117,6 +117,31 @@ the_other_end_closed_is_an_event(void **state)
 }
 
 static void
+an_edge_is_reported_once_and_again_when_asked(void **state)
+{
+    struct fixture f;
+    int ends[2];
+
+    (void)state;
+    open(&f);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pf_wait_add_edge(&f.wait, ends[0], 5), 0);
+    assert_int_equal(look(&f), 0);
+    assert_int_equal(write(ends[1], "a", 1), 1);
+    assert_int_equal(look(&f), 1);
+    assert_int_equal(look(&f), 0); /* it is still there, but no news */
+    assert_int_equal(write(ends[1], "b", 1), 1);
+    assert_int_equal(look(&f), 1);
+    assert_int_equal(pf_wait_add_edge(&f.wait, ends[0], 6), 0);
+    assert_int_equal(look(&f), 1);
+    assert_true(f.events[0].tag == 6);
+    (void)close(ends[1]);
+    assert_int_equal(look(&f), 1);
+    (void)close(ends[0]);
+    shut(&f);
+}
+
+static void
 many_are_reported_in_turn(void **state)
 {
     struct pf_wait_event event;
@@ -171,6 +196,7 @@ main(void)
         cmocka_unit_test(once_is_once_until_it_is_asked_again),
         cmocka_unit_test(what_is_removed_is_forgotten),
         cmocka_unit_test(the_other_end_closed_is_an_event),
+        cmocka_unit_test(an_edge_is_reported_once_and_again_when_asked),
         cmocka_unit_test(many_are_reported_in_turn),
         cmocka_unit_test(a_deadline_is_never_early),
         cmocka_unit_test(the_coarse_clock_is_never_ahead),

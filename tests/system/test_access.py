@@ -182,12 +182,13 @@ def test_rules_decide_by_name(server, domain):
 
 
 def test_names_are_for_those_who_ask(server, domain):
-    """Without lookups the program is told no name, and nobody is asked for one."""
+    """Without lookups the program is told no name, and nobody is asked for one. With them
+    rules and program share one."""
     s = start(server, names=domain, cidr_allow="127.0.0.0/8")
     assert visit(s, "127.0.0.4") == ("-", "127.0.0.4")
     assert not domain.queries()
     s.stop()
-    s = start(server, names=domain, reverse_lookups=1)
+    s = start(server, names=domain, reverse_lookups=1, allow=r".*\.test")
     assert visit(s, "127.0.0.4") == ("good.test", "127.0.0.4")
     assert len(domain.queries("4.0.0.127.in-addr.arpa")) == 1
 
@@ -304,6 +305,18 @@ def test_others_are_served_while_one_worker_waits_for_a_name(server, names):
                 assert converse(client, b"hello\n") == b"hello\n"
         assert select.select([waiting], [], [], 0)[0] == []
         s.stop()
+
+
+def test_rules_as_the_manual_of_the_reference_has_them(server, tmp_path):
+    """Keys and values of its sample file work as they stand."""
+    conf = tmp_path / "x.conf"
+    conf.write_text("allow       .+\\.(net|com)\nallow       domain\\.com\ndeny        a.+\n"
+                    "cidr_allow  127.0.0.0/8\ncidr_allow  192.0.2.0/24\n"
+                    "cidr_deny   192.0.2.4/30\n")
+    s = start(server, conf_file=conf)
+    assert visit(s, "127.0.0.4") == ("-", "127.0.0.4")
+    assert s.find_log("access: deny has 1 patterns and 1 blocks, allow has 2 and 2; whoever no "
+                      "rule names is denied")
 
 
 # ---- the weaknesses of the reference ------------------------------------------------------

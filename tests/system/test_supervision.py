@@ -7,12 +7,13 @@ Most tests ask programs/family.c, whose workers do what a connection tells them 
 import os
 import re
 import signal
+import socket
 from signal import SIGHUP, SIGKILL, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2
 
 import psutil
 import pytest
 
-from support import (is_alive, proc_fds, proc_status, read_line, title_of, wait_until)
+from support import is_alive, proc_fds, proc_status, read_line, title_of
 
 ONE = {"sizing": "static", "max_servers": 1}
 FAST_DEQUEUE = {"check_for_dequeue": 0.1}
@@ -195,6 +196,7 @@ def test_a_flood_of_lines_starves_nobody(server):
     floods = [Talk(s), Talk(s)]
     for flood in floods:
         assert flood.ask("flood tell") == "begins"
+        flood.socket.shutdown(socket.SHUT_WR)  # nothing more is asked
     with Talk(s) as c:
         quiet = int(c.ask("pid"))
     os.kill(quiet, SIGKILL)

@@ -559,13 +559,14 @@ def signal_set(text):
 @pytest.mark.shows("signal:child:CHLD", "signal:child:PIPE", "signal:child:TTIN",
                    "signal:child:TTOU", "signal:child:HUP")
 def test_a_worker_has_nothing_of_the_masters_signals(server):
-    """None blocked, those of no use to it ignored, handlers for the three that end it."""
+    """None blocked, those of no use to it ignored, handlers for the four that end it."""
     s = server.start(server.program("probe"), **ONE)
     (worker,) = wait_rest(s, 1)
     master, status = proc_status(s.pid), proc_status(worker)
     assert signal_set(status["SigBlk"]) == set()
     assert signal_set(status["SigIgn"]) == IGNORED
-    assert signal_set(status["SigCgt"]) - signal_set(master["SigCgt"]) == {SIGTERM, SIGINT, SIGQUIT}
+    assert signal_set(status["SigCgt"]) - signal_set(master["SigCgt"]) == {SIGTERM, SIGINT, SIGQUIT,
+                                                                         signal.SIGHUP}
 
 
 def test_a_worker_inherits_the_mask_the_server_was_started_with(server):

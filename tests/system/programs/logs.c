@@ -5,7 +5,6 @@
  *
  *   HOOK    file to which write_to_log_hook appends "LEVEL PID TEXT"; it also tries to log
  *   FATAL   file to which fatal_hook appends its text; it also logs
- *   CHROOT  directory to change the root to, as a hook that still has the rights to
  *   REFUSE  child_init_hook refuses */
 #include <prefork/prefork.h>
 
@@ -44,16 +43,6 @@ fatal_hook(const char *text, void *data)
 }
 
 static int
-change_root(struct prefork *p, void *data)
-{
-    const char *path = getenv("CHROOT");
-
-    (void)p;
-    (void)data;
-    return path && (chroot(path) < 0 || chdir("/") < 0);
-}
-
-static int
 init(struct prefork_worker *w, void *data)
 {
     (void)w;
@@ -79,7 +68,6 @@ main(int argc, char **argv)
 {
     struct prefork_app app = {
         .name = "logs",
-        .post_bind_hook = change_root,
         .child_init_hook = init,
         .process_request = serve,
         .fatal_hook = getenv("FATAL") ? fatal_hook : NULL,
