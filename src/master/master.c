@@ -155,6 +155,7 @@ pf_master_run(struct pf_master *m)
 {
     struct pf_plan *plan = &m->plan;
 
+    pf_master_reap_orphans(m); /* who ended before there was a signalfd */
     do {
         pf_master_collect(m); /* sleep, then gather facts */
         pf_plan_make(plan, &m->pool, &m->policy, m->now);

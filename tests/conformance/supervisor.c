@@ -8,9 +8,9 @@
  *     fd            descriptors 0 and 1 are the connection: 1, else 0
  *
  * Each hook logs "hook NAME arguments". From the environment: SUPERVISOR_FOREIGN, the
- * master starts a child of its own, which ends with status 7; SUPERVISOR_GATE, a file:
- * while it is locked (flock(2)) dequeue processes wait; SUPERVISOR_LOG, a file to which
- * write_to_log_hook appends. */
+ * master starts a child of its own, which ends with status 7, "before the loop" or
+ * whenever it comes to it; SUPERVISOR_GATE, a file: while it is locked (flock(2)) dequeue
+ * processes wait; SUPERVISOR_LOG, a file to which write_to_log_hook appends. */
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -35,9 +35,15 @@ name_of(enum prefork_kind kind)
 static int
 start_foreign_child(void *data)
 {
+    const char *how = getenv("SUPERVISOR_FOREIGN");
+    pid_t pid = how ? fork() : -1;
+    siginfo_t unused;
+
     (void)data;
-    if (getenv("SUPERVISOR_FOREIGN") && fork() == 0)
+    if (pid == 0)
         _exit(7);
+    if (pid > 0 && strcmp(how, "before the loop") == 0)
+        (void)waitid(P_PID, (id_t)pid, &unused, WEXITED | WNOWAIT);
     return 0;
 }
 

@@ -79,9 +79,11 @@ def test_a_child_that_is_done(server):
 
 
 @pytest.mark.shows("hook:other_child_died_hook")
-def test_a_child_of_the_programs_own(server):
-    """Is reaped and told by the other hook, and is none of the pool's."""
-    s = start(server, env={"SUPERVISOR_FOREIGN": 1})
+@pytest.mark.parametrize("when", ["before the loop", "at some time"])
+def test_a_child_of_the_programs_own(server, when):
+    """Is reaped and told by the other hook, and is none of the pool's. Also one that ended
+    before there was anybody to hear of it."""
+    s = start(server, env={"SUPERVISOR_FOREIGN": when})
     pid = s.wait_log(r"hook other_child_died_hook (\d+) 7$").group(1)
     assert not is_alive(int(pid))
     assert not [text for text in hooks(s) if text.startswith("delete_child_hook")]
