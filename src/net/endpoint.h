@@ -39,6 +39,9 @@ pf_proto_is_datagram(enum pf_proto proto)
     return proto == PF_PROTO_UDP || proto == PF_PROTO_UNIXDGRAM;
 }
 
+/* SOCK_STREAM or SOCK_DGRAM. */
+int pf_proto_socket_type(enum pf_proto proto);
+
 /* "tcp", "ssl", ...: static. */
 const char *pf_proto_name(enum pf_proto proto);
 
