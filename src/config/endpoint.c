@@ -75,7 +75,8 @@ freeze_endpoint(const struct pf_freeze *f, unsigned index)
     if (r < 0)
         return pf_freeze_refuse(f, PF_SETTING_PORT, index, -r, "%s", error.text);
     e->backlog = (int)pf_port_number(&p, PF_SETTING_LISTEN);
-    return freeze_rights(&p, e);
+    r = pf_freeze_datagrams(&p, e);
+    return r < 0 ? r : freeze_rights(&p, e);
 }
 
 /* Tell about entries of a list that no port belongs to. */
@@ -108,6 +109,8 @@ pf_freeze_endpoints(const struct pf_freeze *f)
                                 "more than %d ports", PF_CONFIG_ENDPOINTS_MAX);
     for (unsigned i = 0; i < count && r == 0; i++)
         r = freeze_endpoint(f, i);
+    if (r == 0)
+        r = pf_freeze_datagram_defaults(f);
     if (r < 0)
         return r;
     note_unpaired(f, PF_SETTING_HOST, count);

@@ -45,8 +45,8 @@ bool pf_port_flag(const struct pf_port *p, enum pf_setting_id id);
 unsigned pf_port_choice(const struct pf_port *p, enum pf_setting_id id);
 bool pf_port_is_set(const struct pf_port *p, enum pf_setting_id id);
 
-/* The setting, and the index in it, whose origin is that of the value: the port itself if the
- * value is its own. */
+/* The setting, and the index in it, whose origin is that of the value: the port itself if
+ * the value is its own. */
 enum pf_setting_id pf_port_said_by(const struct pf_port *p, enum pf_setting_id id,
                                    unsigned *ret_index);
 

@@ -41,7 +41,7 @@ enum pf_board_state {
 struct pf_board_slot {
     _Atomic uint32_t state;       /* enum pf_board_state */
     _Atomic uint32_t wants_leave; /* it has accepted about as many as it may */
-    _Atomic uint64_t requests;    /* connections accepted */
+    _Atomic uint64_t requests;    /* connections accepted, datagrams received */
     _Atomic int64_t since;        /* of being idle or busy; pf_time */
 };
 
@@ -106,6 +106,9 @@ void pf_board_say_idle(struct pf_board_seat *seat, pf_time now);
 
 /* Has accepted a connection, or found other work (accepted: 0). */
 void pf_board_say_busy(struct pf_board_seat *seat, pf_time now, unsigned accepted);
+
+/* Busy since before, and now with the next one, which was accepted without a pause. */
+void pf_board_say_next(struct pf_board_seat *seat, pf_time now);
 
 /* Would like to be asked to leave; and: does not accept any more until it is. */
 void pf_board_say_wants_leave(struct pf_board_seat *seat);

@@ -100,6 +100,23 @@ open_log(struct startup *s)
     return 0;
 }
 
+/* What config/ refuses for ports, for sockets that were handed in. */
+static int
+check_inherited(struct startup *s)
+{
+    const struct pf_listeners *ls = s->listeners;
+
+    for (unsigned i = 0; i < ls->count; i++) {
+        if (pf_proto_is_datagram(ls->table[i].proto) &&
+            s->config->recipe.handler == PF_HANDLER_NOWAIT)
+            return pf_error_set(s->error, PREFORK_EXIT_CONFIG, EINVAL,
+                                "LISTEN_FDS: %s is for datagrams, which a program that is "
+                                "started for each connection cannot read: use handler wait",
+                                ls->table[i].address);
+    }
+    return 0;
+}
+
 /* A loop of the program's own needs no port, and sockets that were handed in stand for
  * the port that nobody set. */
 static int
@@ -195,6 +212,8 @@ prepare(struct startup *s)
     int r = pf_inherit_listen_fds(s->listeners, s->error);
 
     if (r >= 0)
+        r = check_inherited(s);
+    if (r == 0)
         r = check_root(s);
     if (r == 0)
         r = open_log(s);
@@ -222,9 +241,13 @@ tell_start(const struct startup *s)
 {
     const struct pf_policy *policy = &s->config->policy;
 
-    for (unsigned i = 0; i < s->listeners->count; i++)
-        pf_log(PREFORK_LOG_NOTICE, "listening on %s%s", s->listeners->table[i].address,
-               s->listeners->table[i].inherited ? " (inherited)" : "");
+    for (unsigned i = 0; i < s->listeners->count; i++) {
+        const struct pf_listener *l = &s->listeners->table[i];
+        bool datagrams = pf_proto_is_datagram(l->proto);
+        pf_log(PREFORK_LOG_NOTICE, "listening on %s%s%s%s%s", l->address,
+               datagrams ? " (" : "", datagrams ? pf_proto_name(l->proto) : "",
+               datagrams ? ")" : "", l->inherited ? " (inherited)" : "");
+    }
     pf_log(PREFORK_LOG_NOTICE, "starting: %u to %u workers", policy->min_servers,
            policy->max_servers);
 }

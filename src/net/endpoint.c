@@ -428,6 +428,7 @@ read_setting(struct pf_reading *r, const char *host, const char *proto, const ch
     if (e < 0)
         return e;
     endpoint->proto = r->protocol->proto;
+    endpoint->has_type = r->has_type;
     if (endpoint->proto == PF_PROTO_UNIX && r->has_type)
         endpoint->proto = r->type;
     if (pf_proto_is_unix(endpoint->proto))
@@ -454,6 +455,7 @@ pf_endpoint_parse(const char *port, const char *host, const char *proto, const c
         return e;
     ret_endpoint->proto = endpoint.proto;
     ret_endpoint->ipv = endpoint.ipv;
+    ret_endpoint->has_type = endpoint.has_type;
     memcpy(ret_endpoint->host, endpoint.host, sizeof endpoint.host);
     memcpy(ret_endpoint->port, endpoint.port, sizeof endpoint.port);
     return 0;

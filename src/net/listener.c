@@ -11,11 +11,17 @@
  *
  * A unix endpoint is one socket; its path comes from net/path.c and is given back to it.
  *
+ * Sockets for datagrams are bound and do not listen. The same number may be a TCP and a UDP
+ * port: streams and datagrams never cover each other. SO_REUSEADDR is for TCP only, where
+ * it means old connections; on UDP it would let a second server bind the same port and take
+ * the first one's datagrams.
+ *
  * Deliberately absent: accepting, options of connections, SO_REUSEPORT. */
 #include "net/listener.h"
 
 #include "base/address.h"
 #include "base/text.h"
+#include "net/datagram.h"
 #include "net/path.h"
 #include "net/target.h"
 #include <prefork/prefork.h>
@@ -93,6 +99,7 @@ pf_listener_learn(struct pf_listener *l)
         return -errno;
     l->family = address.any.sa_family;
     l->v6only = v6only != 0;
+    l->wildcard = pf_target_is_any_ipv4(&address) || pf_target_is_any_ipv6(&address);
     pf_address_format(&address.any, length, l->address, sizeof l->address);
     return 0;
 }
@@ -144,6 +151,13 @@ check_room(const struct opening *o)
                         PF_LISTENERS_MAX);
 }
 
+/* One of the two is for streams, the other for datagrams: they have nothing in common. */
+static bool
+differ(enum pf_proto a, enum pf_proto b)
+{
+    return pf_proto_is_datagram(a) != pf_proto_is_datagram(b);
+}
+
 static int
 count_covered(struct opening *o, struct pf_listener *l)
 {
@@ -157,7 +171,8 @@ count_covered(struct opening *o, struct pf_listener *l)
     return 0;
 }
 
-/* ---- TCP ------------------------------------------------------------------------------
+/* ---- TCP and UDP
+ * ------------------------------------------------------------------------------
  */
 
 /* Does l, bound to a, already do what t asks for? From outside, half of a dual-stack
@@ -186,30 +201,61 @@ find_covering(const struct opening *o, const struct pf_target *t)
 
     for (unsigned i = 0; i < o->ls->count; i++) {
         struct pf_listener *l = &o->ls->table[i];
-        if (own_address(l, &address, &length) == 0 && covers(l, &address, length, t))
+        if (!differ(l->proto, o->endpoint->proto) &&
+            own_address(l, &address, &length) == 0 && covers(l, &address, length, t))
             return l;
     }
     return NULL;
 }
 
-/* A listening descriptor, or a negative errno. */
+/* Steps of making a socket: 0 or a negative errno. */
+
 static int
-make_tcp(const struct pf_target *t, int backlog)
+set(int fd, int level, int option, int value)
 {
+    return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+static int
+prepare_tcp(int fd, const struct pf_endpoint *endpoint, const struct pf_target *t)
+{
+    int e = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+    if (e == 0 && bind(fd, &t->address.any, t->length) < 0)
+        e = -errno;
+    if (e == 0 && listen(fd, endpoint->backlog) < 0)
+        e = -errno;
+    return e;
+}
+
+static int
+prepare_udp(int fd, const struct pf_endpoint *endpoint, const struct pf_target *t)
+{
+    int e = endpoint->broadcast ? set(fd, SOL_SOCKET, SO_BROADCAST, 1) : 0;
+
+    if (e == 0 && bind(fd, &t->address.any, t->length) < 0)
+        e = -errno;
+    return e < 0 ? e : pf_datagram_prepare(fd);
+}
+
+/* A descriptor that listens, or is bound for datagrams; or a negative errno. */
+static int
+make_socket(const struct pf_endpoint *endpoint, const struct pf_target *t)
+{
+    const int type = pf_proto_socket_type(endpoint->proto);
     const int family = t->address.any.sa_family;
-    const int on = 1;
-    const int v6only = t->v6only;
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int e;
+    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int e = 0;
 
     if (fd < 0)
         return -errno;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        (family != AF_INET6 ||
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) == 0) &&
-        bind(fd, &t->address.any, t->length) == 0 && listen(fd, backlog) == 0)
+    if (family == AF_INET6)
+        e = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, t->v6only);
+    if (e == 0)
+        e = type == SOCK_DGRAM ? prepare_udp(fd, endpoint, t)
+                               : prepare_tcp(fd, endpoint, t);
+    if (e == 0)
         return fd;
-    e = -errno;
     (void)close(fd); /* nothing was written to it */
     return e;
 }
@@ -220,20 +266,25 @@ find_port_owner(const struct opening *o)
 {
     for (unsigned i = 0; i < o->first;
          i++) { /* of earlier endpoints: ours do not collide */
-        if (o->port != 0 && pf_listener_port(&o->ls->table[i]) == o->port)
-            return &o->ls->table[i];
+        const struct pf_listener *l = &o->ls->table[i];
+        if (o->port != 0 && !differ(l->proto, o->endpoint->proto) &&
+            pf_listener_port(l) == o->port)
+            return l;
     }
     return NULL;
 }
 
 /* What the person can do about it, for refusals that have a usual cause. */
 static const char *
-advise_tcp(const struct opening *o, const struct pf_target *t, int errnum)
+advise(const struct opening *o, const struct pf_target *t, int errnum)
 {
     switch (errnum) {
     case EADDRINUSE:
-        return "in use by another process (ss -ltnp shows which): stop it, or choose "
-               "another port";
+        return pf_proto_is_datagram(o->endpoint->proto)
+                   ? "in use by another process (ss -lunp shows which): stop it, or choose "
+                     "another port"
+                   : "in use by another process (ss -ltnp shows which): stop it, or choose "
+                     "another port";
     case EACCES:
         return o->port < 1024 ? "permission denied: ports below 1024 need root or "
                                 "CAP_NET_BIND_SERVICE"
@@ -250,7 +301,7 @@ advise_tcp(const struct opening *o, const struct pf_target *t, int errnum)
 }
 
 static int
-refuse_tcp(const struct opening *o, const struct pf_target *t, int errnum)
+refuse_target(const struct opening *o, const struct pf_target *t, int errnum)
 {
     const struct pf_listener *owner = errnum == EADDRINUSE ? find_port_owner(o) : NULL;
     char host[PF_ADDRESS_TEXT_BYTES];
@@ -261,7 +312,7 @@ refuse_tcp(const struct opening *o, const struct pf_target *t, int errnum)
                             "port %u on %s: this server already listens on %s", o->port,
                             host, owner->address);
     return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum, "port %u on %s: %s", o->port,
-                        host, advise_tcp(o, t, errnum));
+                        host, advise(o, t, errnum));
 }
 
 /* What the kernel says at socket, setsockopt or bind where IPv6 is not compiled in,
@@ -295,7 +346,7 @@ open_target(struct opening *o, struct pf_target *t)
     fd = check_room(o);
     if (fd < 0)
         return fd;
-    fd = make_tcp(t, o->endpoint->backlog);
+    fd = make_socket(o->endpoint, t);
     if (fd < 0)
         return fd;
     return add_listener(o, fd);
@@ -326,7 +377,7 @@ serve_target(struct opening *o, struct pf_target *t, bool last)
         return 0;
     }
     if (e < 0)
-        return refuse_tcp(o, t, -e);
+        return refuse_target(o, t, -e);
     if (o->port == 0)
         o->port = pf_listener_port(&o->ls->table[o->ls->count - 1]);
     return 0;
@@ -361,7 +412,7 @@ serve_targets_on_any_port(struct opening *o)
 }
 
 static int
-open_tcp(struct opening *o)
+open_ip(struct opening *o)
 {
     int e = pf_targets_find(&o->targets, o->endpoint, o->error);
 
@@ -374,6 +425,16 @@ open_tcp(struct opening *o)
 /* ---- unix -----------------------------------------------------------------------------
  */
 
+/* A path is one socket, and a socket has one type. */
+static int
+refuse_type(const struct opening *o)
+{
+    return pf_error_set(o->error, PREFORK_EXIT_CONFIG, EADDRINUSE,
+                        "socket %s: this server already listens there with a socket of "
+                        "another type: choose another path for one of them",
+                        o->endpoint->port);
+}
+
 static int
 open_unix(struct opening *o)
 {
@@ -384,7 +445,8 @@ open_unix(struct opening *o)
     for (unsigned i = 0; i < o->ls->count; i++) {
         struct pf_listener *l = &o->ls->table[i];
         if (l->family == AF_UNIX && strcmp(l->address, path) == 0)
-            return count_covered(o, l);
+            return differ(l->proto, o->endpoint->proto) ? refuse_type(o)
+                                                        : count_covered(o, l);
     }
     e = check_room(o);
     if (e < 0)
@@ -415,7 +477,7 @@ pf_listeners_open(struct pf_listeners *ls, const struct pf_endpoint *endpoint,
         .error = error,
         .first = ls->count,
     };
-    int e = endpoint->proto == PF_PROTO_UNIX ? open_unix(&o) : open_tcp(&o);
+    int e = pf_proto_is_unix(endpoint->proto) ? open_unix(&o) : open_ip(&o);
 
     if (e < 0)
         take_back(&o);
@@ -430,7 +492,7 @@ pf_listeners_shut(struct pf_listeners *ls)
         if (l->inherited)
             continue;
         pf_path_unlink(l->address, &l->file);
-        (void)shutdown(l->fd, SHUT_RD); /* fails only if it was done before */
+        (void)shutdown(l->fd, SHUT_RD); /* fails if it was done before, and for UDP */
     }
 }
 
