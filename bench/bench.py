@@ -26,6 +26,8 @@ import psutil
 
 WORKERS = 16
 CLIENTS = 16
+UDP_WORKERS = 4
+UDP_CLIENTS = 4
 
 
 class Bench:
@@ -99,6 +101,17 @@ def answer(bench, port, *settings):
 
 def bare_loop(bench, port):
     return Server([bench.path("bare"), "loop", str(port), str(WORKERS)], "ready", "stdout")
+
+
+def udp_rate(bench, server, port, datagrams):
+    """Datagrams per second that are answered."""
+    client(bench, "udp", "127.0.0.1", port, 20000, UDP_CLIENTS)
+    answered, failed, microseconds = client(bench, "udp", "127.0.0.1", port, datagrams,
+                                            UDP_CLIENTS)
+    server.stop()
+    if failed:
+        raise RuntimeError(f"{failed} of {datagrams} datagrams were not answered")
+    return answered / microseconds * 1e6
 
 
 def cpu_ns(processes):
@@ -320,6 +333,22 @@ def row_nowait(bench, pairs=7, connections=3200):
               statistics.median(ratios) >= 1.0)
 
 
+def row_udp(bench, pairs=15, datagrams=160000):
+    """Datagrams answered per second, beside as many processes in recvfrom and sendto."""
+    ours, bares = [], []
+    for _ in range(pairs):
+        port = next_port()
+        server = Server([bench.path("bare"), "udp", str(port), str(UDP_WORKERS)], "ready", "stdout")
+        bares.append(udp_rate(bench, server, port, datagrams))
+        port = next_port()
+        server = answer(bench, f"{port}/udp", *pinned(UDP_WORKERS), "--max_requests", "0")
+        ours.append(udp_rate(bench, server, port, datagrams))
+    ratios = [a / b for a, b in zip(ours, bares)]
+    bench.row("udp", f"{statistics.median(ours):.0f} datagrams/s, bare pool "
+              f"{statistics.median(bares):.0f}: ratio {spread(ratios)}, bound 0.95",
+              statistics.median(ratios) >= 0.95)
+
+
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -386,6 +415,7 @@ ROWS = {
     "burst": row_burst,
     "memory": row_memory,
     "nowait": row_nowait,
+    "udp": row_udp,
     "storm": row_storm,
     "access": row_access,
 }

@@ -1,6 +1,7 @@
 /* The limit: what the kernel costs when nobody is in the way.
  *
  *   bare loop PORT WORKERS   WORKERS forked children that accept, read, write, close
+ *   bare udp PORT WORKERS    WORKERS forked children that receive a datagram and answer it
  *   bare forks N             fork N children that say they are there; prints microseconds
  *   bare sleep N             N forked children that do nothing, until standard input ends
  *
@@ -33,6 +34,33 @@ listen_on(int port)
     return fd;
 }
 
+static int
+bind_udp(int port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0)
+        err(1, "port %d", port);
+    return fd;
+}
+
+static void
+serve_udp(int fd)
+{
+    char buffer[4096];
+
+    for (;;) {
+        struct sockaddr_storage peer;
+        socklen_t bytes = sizeof peer;
+        if (recvfrom(fd, buffer, sizeof buffer, 0, (struct sockaddr *)&peer, &bytes) < 0)
+            continue;
+        if (sendto(fd, answer, sizeof answer - 1, 0, (struct sockaddr *)&peer, bytes) < 0)
+            warn("sendto");
+    }
+}
+
 static void
 serve(int listener)
 {
@@ -50,13 +78,11 @@ serve(int listener)
 }
 
 static void
-loop(int port, int workers)
+pool(int fd, int workers, void (*work)(int fd))
 {
-    int listener = listen_on(port);
-
     for (int i = 0; i < workers; i++) {
         if (fork() == 0)
-            serve(listener);
+            work(fd);
     }
     (void)puts("ready");
     (void)fflush(stdout);
@@ -119,13 +145,15 @@ main(int argc, char **argv)
     (void)setpgid(0, 0);
     (void)signal(SIGPIPE, SIG_IGN);
     if (argc == 4 && strcmp(argv[1], "loop") == 0)
-        loop(atoi(argv[2]), atoi(argv[3]));
+        pool(listen_on(atoi(argv[2])), atoi(argv[3]), serve);
+    else if (argc == 4 && strcmp(argv[1], "udp") == 0)
+        pool(bind_udp(atoi(argv[2])), atoi(argv[3]), serve_udp);
     else if (argc == 3 && strcmp(argv[1], "forks") == 0)
         forks(atoi(argv[2]));
     else if (argc == 3 && strcmp(argv[1], "sleep") == 0)
         sleepers(atoi(argv[2]));
     else
-        errx(64, "usage: bare loop PORT WORKERS | forks N | sleep N");
+        errx(64, "usage: bare loop|udp PORT WORKERS | forks N | sleep N");
     (void)signal(SIGTERM, SIG_IGN);
     (void)kill(0, SIGTERM);
     return 0;

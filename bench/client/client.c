@@ -1,12 +1,15 @@
-/* A client that opens one connection per request and counts exactly.
+/* A client that opens one connection per request, or sends one datagram, and counts
+ * exactly.
  *
  *   client load ADDRESS PORT CONNECTIONS CLIENTS   all of them, from CLIENTS processes
+ *   client udp  ADDRESS PORT DATAGRAMS CLIENTS     the same with datagrams: every client
+ *                                                  has up to WINDOW underway
  *   client run  ADDRESS PORT SECONDS CLIENTS       for so long
  *   client hold ADDRESS PORT HOLDERS               HOLDERS connections that send half a
  *                                                  request, then one that sends all of it
  *
- * load and run print "answered failed microseconds"; hold prints the microseconds from its
- * first connect to the last client's answer, and keeps everything open until its input
+ * load, udp and run print "answered failed microseconds"; hold prints the microseconds from
+ * its first connect to the last client's answer, and keeps everything open until its input
  * ends. Loopback only. */
 #include <arpa/inet.h>
 #include <err.h>
@@ -24,6 +27,10 @@
 struct counts {
     long answered;
     long failed;
+};
+
+enum {
+    WINDOW = 48,
 };
 
 static struct sockaddr_in server;
@@ -68,6 +75,62 @@ ask(void)
     return n == 0 && total > 0;
 }
 
+static int
+open_udp(void)
+{
+    struct timeval patience = {.tv_sec = 1};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || connect(fd, (struct sockaddr *)&server, sizeof server) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0)
+        err(1, "socket");
+    return fd;
+}
+
+/* Messages of a few bytes each, all at the same place: what is in them matters to nobody.
+ */
+static void
+prepare(struct mmsghdr messages[WINDOW], struct iovec *part)
+{
+    memset(messages, 0, sizeof *messages * WINDOW);
+    for (int i = 0; i < WINDOW; i++) {
+        messages[i].msg_hdr.msg_iov = part;
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+}
+
+static long
+smallest(long a, long b)
+{
+    return a < b ? a : b;
+}
+
+/* As many are sent as were answered. Those without an answer for a second are lost. */
+static void
+work_udp(struct counts *counts, long datagrams, long until)
+{
+    char buffer[512] = "hello\n";
+    struct iovec part = {.iov_base = buffer, .iov_len = 6};
+    struct mmsghdr messages[WINDOW];
+    int fd = open_udp();
+    long left = datagrams;
+    long underway = 0;
+
+    (void)until;
+    prepare(messages, &part);
+    while (left > 0 || underway > 0) {
+        int n = left == 0 ? 0
+                          : sendmmsg(fd, messages,
+                                     (unsigned)smallest(left, WINDOW - underway), 0);
+        left -= n > 0 ? n : 0;
+        underway += n > 0 ? n : 0;
+        n = recvmmsg(fd, messages, WINDOW, MSG_WAITFORONE, NULL);
+        counts->answered += n > 0 ? n : 0;
+        underway = n > 0 ? underway - n : 0;
+    }
+    counts->failed = datagrams - counts->answered;
+}
+
 static void
 work(struct counts *counts, long connections, long until)
 {
@@ -79,8 +142,10 @@ work(struct counts *counts, long connections, long until)
     }
 }
 
+typedef void worker(struct counts *counts, long requests, long until);
+
 static void
-load(long connections, long until, int clients)
+load(worker *work_on, long connections, long until, int clients)
 {
     struct counts *counts = mmap(NULL, sizeof *counts * (size_t)clients,
                                  PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -89,7 +154,7 @@ load(long connections, long until, int clients)
 
     for (int i = 0; i < clients; i++) {
         if (fork() == 0) {
-            work(&counts[i], connections / clients, until == 0 ? 0 : start + until);
+            work_on(&counts[i], connections / clients, until == 0 ? 0 : start + until);
             _exit(0);
         }
     }
@@ -125,7 +190,7 @@ int
 main(int argc, char **argv)
 {
     if (argc < 5)
-        errx(64, "usage: client load|run|hold ADDRESS PORT N [CLIENTS]");
+        errx(64, "usage: client load|udp|run|hold ADDRESS PORT N [CLIENTS]");
     server.sin_family = AF_INET;
     server.sin_port = htons((unsigned short)atoi(argv[3]));
     if (inet_pton(AF_INET, argv[2], &server.sin_addr) != 1 ||
@@ -134,8 +199,10 @@ main(int argc, char **argv)
     if (strcmp(argv[1], "hold") == 0)
         hold(atoi(argv[4]));
     else if (strcmp(argv[1], "run") == 0 && argc == 6)
-        load(1000000000L, atol(argv[4]) * 1000000L, atoi(argv[5]));
+        load(work, 1000000000L, atol(argv[4]) * 1000000L, atoi(argv[5]));
+    else if (strcmp(argv[1], "udp") == 0 && argc == 6)
+        load(work_udp, atol(argv[4]), 0, atoi(argv[5]));
     else if (argc == 6)
-        load(atol(argv[4]), 0, atoi(argv[5]));
+        load(work, atol(argv[4]), 0, atoi(argv[5]));
     return 0;
 }

@@ -1,4 +1,5 @@
-/* The same work as the bare loop's, as a callback: read a line, answer it. */
+/* The same work as the bare loop's, as a callback: read a line (or a datagram), answer it.
+ */
 #include <prefork/prefork.h>
 
 #include <string.h>

@@ -22,6 +22,9 @@
  * said), *taken* (become the library's) or *given* (become the caller's). Descriptors are
  * *consumed* or *not consumed*. Calls that can fail return 0 or a negative errno value.
  *
+ * A *connection* may also be one datagram (the protocols udp and unixdgram): every hook is
+ * called for it as for others, and its whole input is there from the start.
+ *
  * The library starts no thread. Between prefork_run() and its return the process must
  * not be multi-threaded: it forks (fork(2), signal-safety(7)).
  *
@@ -320,7 +323,13 @@ ssize_t prefork_read(struct prefork_conn *c, void *buffer, size_t size);
 ssize_t prefork_gets(struct prefork_conn *c, char *buffer, size_t size);
 
 /* All of size bytes, or a negative errno: -EPIPE when the client is gone (no SIGPIPE is
- * raised). Interruptions are retried. */
+ * raised). Interruptions are retried.
+ *
+ * In answer to a datagram each call of this and the next two sends one datagram to its
+ * sender, from the address that it was sent to. Then errors are those of send(2), such as
+ * -EMSGSIZE (too long for one), -EAGAIN (the queue of a unix client is full; this call does
+ * not wait for it), -ECONNREFUSED and -ENOENT (a unix client is gone), -EDESTADDRREQ (a
+ * unix client without a name cannot be answered). */
 int prefork_write(struct prefork_conn *c, const void *bytes, size_t size);
 
 /* Formatted as by printf(3); 0 or a negative errno. */
@@ -329,11 +338,23 @@ int prefork_printf(struct prefork_conn *c, const char *format, ...)
 int prefork_vprintf(struct prefork_conn *c, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
-/* The connected socket, blocking and close-on-exec. Not consumed: do not close it. */
+/* The datagram that c is about, whole, whatever was read of it: *ret_size bytes, which may
+ * be 0, and a null byte behind them. Borrowed until the hooks of c returned. NULL if c is
+ * about a stream; then *ret_size is untouched. prefork_read() and prefork_gets() give the
+ * same bytes and then the end. */
+const void *prefork_datagram(const struct prefork_conn *c, size_t *ret_size);
+
+/* How many bytes the datagram was longer than udp_recv_len; these are lost. 0: it is whole,
+ * or c is about a stream. */
+size_t prefork_datagram_cut(const struct prefork_conn *c);
+
+/* The connected socket, blocking and close-on-exec; for a datagram the socket it came in
+ * by, which is shared by all workers and does not block. Not consumed: do not close it. */
 int prefork_fd(const struct prefork_conn *c);
 
 /* Addresses as text, borrowed until the connection ends: "192.0.2.1:49152",
- * "[2001:db8::1]:49152"; for unix sockets the path of the listener ("" if it has none).
+ * "[2001:db8::1]:49152"; for unix sockets the path of the listener ("" if it has none), and
+ * for the peer of a unix datagram its own path ("" if it has none).
  * An IPv4 client of a dual-stack socket is shown as IPv4. */
 const char *prefork_peer_text(struct prefork_conn *c);
 const char *prefork_local_text(struct prefork_conn *c);
@@ -368,7 +389,8 @@ int prefork_child_fd(pid_t pid);
 /* ---- a worker, in the worker ----------------------------------------------------------
  */
 
-/* Connections this worker accepted so far, the current one included. */
+/* Connections this worker accepted and datagrams it received so far, the current one
+ * included. */
 unsigned long prefork_requests(const struct prefork_worker *w);
 
 /* What this process is: the hooks that run in both kinds can tell them apart by it. */

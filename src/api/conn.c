@@ -47,6 +47,18 @@ prefork_printf(struct prefork_conn *c, const char *format, ...)
     return r;
 }
 
+const void *
+prefork_datagram(const struct prefork_conn *c, size_t *ret_size)
+{
+    return pf_connection_datagram(c, ret_size);
+}
+
+size_t
+prefork_datagram_cut(const struct prefork_conn *c)
+{
+    return pf_connection_datagram_cut(c);
+}
+
 int
 prefork_fd(const struct prefork_conn *c)
 {

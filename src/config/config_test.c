@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct pf_config config;
@@ -180,6 +181,33 @@ test_settings_of_a_port(void **state)
 }
 
 static void
+test_ports_for_datagrams(void **state)
+{
+    struct pf_settings *s =
+        freeze("port 53/udp udp_recv_len=512 udp_broadcast=1\n"
+               "port 54/udp udp_recv_flags=\"MSG_TRUNC | 64\"\n"
+               "port /run/x|unix\nport /run/y|unix|sock_stream\n"
+               "port /run/z unix_type=1\nport 55\n"
+               "udp_recv_len 1000\nudp_recv_flags MSG_WAITALL\nunix_type SOCK_DGRAM\n");
+    const struct pf_endpoint *e = config.endpoints;
+
+    (void)state;
+    assert_int_equal(e[0].recv_len, 512);
+    assert_true(e[0].broadcast);
+    assert_int_equal(e[0].recv_flags, MSG_WAITALL);
+    assert_int_equal(e[1].recv_len, 1000);
+    assert_false(e[1].broadcast);
+    assert_int_equal(e[1].recv_flags, MSG_TRUNC | MSG_DONTWAIT);
+    assert_int_equal(e[2].proto, PF_PROTO_UNIXDGRAM);
+    assert_int_equal(e[3].proto, PF_PROTO_UNIX);
+    assert_int_equal(e[4].proto, PF_PROTO_UNIX);
+    assert_int_equal(e[5].proto, PF_PROTO_TCP);
+    assert_int_equal(config.recipe.udp_recv_len, 1000);
+    assert_int_equal(config.recipe.udp_recv_flags, MSG_WAITALL);
+    pf_settings_free(s);
+}
+
+static void
 count_note(void *context, const char *text)
 {
     unsigned *count = context;
@@ -296,6 +324,10 @@ static const struct bad bads[] = {
      "x.conf:1: port: key=value is expected at \"tcp\""},
     {"open quote", "port 80 host=\"a b", "the quote is not closed after \"host\""},
     {"empty value at a port", "port 80 listen=", "x.conf:1: listen: \"\" is empty"},
+    {"bad flag", "udp_recv_flags MSG_PEEK", "x.conf:1: udp_recv_flags: MSG_PEEK would"},
+    {"bad flag at a port", "port 80/udp udp_recv_flags=3",
+     "x.conf:1: port: udp_recv_flags: 3 would"},
+    {"bad type", "port /x\nunix_type 3", "x.conf:2: unix_type: \"3\" is neither"},
     {"bad port", "port 80\nport 80/nonsense", "x.conf:2: port: "},
     {"contradiction", "min_servers 60\nmax_servers 50", "is more than"},
 };
@@ -447,6 +479,7 @@ main(void)
         cmocka_unit_test(test_freeze_twice),
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_settings_of_a_port),
+        cmocka_unit_test(test_ports_for_datagrams),
         cmocka_unit_test(test_more_hosts_than_ports),
         cmocka_unit_test(test_unix_rights),
         cmocka_unit_test(test_environment_ipv),

@@ -104,8 +104,10 @@ freeze_endpoint(const struct pf_freeze *f, unsigned index)
     if (e->ipv == PF_IPV_ANY && !pf_proto_is_unix(e->proto) && is_without_ipv6())
         e->ipv = PF_IPV_4;
     e->backlog = (int)pf_port_number(&p, PF_SETTING_LISTEN);
-    e->shards = shards(f);
-    return freeze_rights(&p, e);
+    if (!pf_proto_is_datagram(e->proto))
+        e->shards = shards(f);
+    r = pf_freeze_datagrams(&p, e);
+    return r < 0 ? r : freeze_rights(&p, e);
 }
 
 /* Tell about entries of a list that no port belongs to. */
@@ -138,6 +140,8 @@ pf_freeze_endpoints(const struct pf_freeze *f)
                                 "more than %d ports", PF_CONFIG_ENDPOINTS_MAX);
     for (unsigned i = 0; i < count && r == 0; i++)
         r = freeze_endpoint(f, i);
+    if (r == 0)
+        r = pf_freeze_datagram_defaults(f);
     if (r < 0)
         return r;
     note_unpaired(f, PF_SETTING_HOST, count);

@@ -28,6 +28,14 @@ PF_MUST_USE int pf_freeze_user(const struct pf_freeze *f, enum pf_setting_id id,
 PF_MUST_USE int pf_freeze_group(const struct pf_freeze *f, enum pf_setting_id id,
                                 unsigned index, const char *name, gid_t *ret_gid);
 
+/* datagram.c: what a port needs for datagrams, into *e, whose address is read already. 0 or
+ * refused. */
+struct pf_port;
+PF_MUST_USE int pf_freeze_datagrams(const struct pf_port *p, struct pf_endpoint *e);
+
+/* datagram.c: the same for sockets that were handed in without a port, into the recipe. */
+PF_MUST_USE int pf_freeze_datagram_defaults(const struct pf_freeze *f);
+
 /* endpoint.c: the ports, into config->endpoints. 0 or refused. */
 PF_MUST_USE int pf_freeze_endpoints(const struct pf_freeze *f);
 

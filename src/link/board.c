@@ -212,6 +212,15 @@ pf_board_say_busy(struct pf_board_seat *seat, pf_time now, unsigned accepted)
 }
 
 void
+pf_board_say_next(struct pf_board_seat *seat, pf_time now)
+{
+    struct pf_board_slot *s = seat->slot;
+
+    atomic_store_explicit(&s->since, now, memory_order_relaxed);
+    atomic_store_explicit(&s->requests, s->requests + 1, memory_order_relaxed);
+}
+
+void
 pf_board_say_wants_leave(struct pf_board_seat *seat)
 {
     if (atomic_exchange(&seat->slot->wants_leave, 1) == 0)

@@ -46,7 +46,7 @@ enum pf_board_state {
 struct pf_board_slot {
     _Atomic uint32_t state;       /* enum pf_board_state */
     _Atomic uint32_t wants_leave; /* it has accepted about as many as it may */
-    _Atomic uint64_t requests;    /* connections accepted */
+    _Atomic uint64_t requests;    /* connections accepted, datagrams received */
     _Atomic int64_t since;        /* of being idle or busy; pf_time */
     _Atomic uint32_t words;       /* messages it has put on its channel, roughly */
     _Atomic uint32_t wants_stop;  /* of the server; and there was no room on the channel */
@@ -121,6 +121,9 @@ void pf_board_say_idle(struct pf_board_seat *seat, pf_time now);
 
 /* Has accepted a connection, or found other work (accepted: 0). */
 void pf_board_say_busy(struct pf_board_seat *seat, pf_time now, unsigned accepted);
+
+/* Busy since before, and now with the next one, which was accepted without a pause. */
+void pf_board_say_next(struct pf_board_seat *seat, pf_time now);
 
 /* Would like to be asked to leave; and: does not accept any more until it is. */
 void pf_board_say_wants_leave(struct pf_board_seat *seat);

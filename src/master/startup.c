@@ -98,6 +98,23 @@ open_log(struct startup *s)
     return pf_log_open_sink(&s->config->daemon.log, s->error);
 }
 
+/* What config/ refuses for ports, for sockets that were handed in. */
+static int
+check_inherited(struct startup *s)
+{
+    const struct pf_listeners *ls = s->listeners;
+
+    for (unsigned i = 0; i < ls->count; i++) {
+        if (pf_proto_is_datagram(ls->table[i].proto) &&
+            s->config->recipe.handler == PF_HANDLER_NOWAIT)
+            return pf_error_set(s->error, PREFORK_EXIT_CONFIG, EINVAL,
+                                "LISTEN_FDS: %s is for datagrams, which a program that is "
+                                "started for each connection cannot read: use handler wait",
+                                ls->table[i].address);
+    }
+    return 0;
+}
+
 /* A loop of the program's own needs no port, and sockets that were handed in stand for
  * the port that nobody set. */
 static int
@@ -223,6 +240,8 @@ prepare(struct startup *s)
     int r = pf_inherit_listen_fds(s->listeners, s->error);
 
     if (r >= 0)
+        r = check_inherited(s);
+    if (r == 0)
         r = pf_privileges_check(s->config, s->error);
     if (r == 0) {
         set_umask(s);
@@ -252,9 +271,12 @@ prepare(struct startup *s)
 static void
 tell_listener(const struct pf_listener *l)
 {
+    bool datagrams = pf_proto_is_datagram(l->proto);
+
     if (l->shard == 0)
-        pf_log(PREFORK_LOG_NOTICE, "listening on %s%s", l->address,
-               l->inherited ? " (inherited)" : "");
+        pf_log(PREFORK_LOG_NOTICE, "listening on %s%s%s%s%s", l->address,
+               datagrams ? " (" : "", datagrams ? pf_proto_name(l->proto) : "",
+               datagrams ? ")" : "", l->inherited ? " (inherited)" : "");
 }
 
 static void

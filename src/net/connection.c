@@ -3,10 +3,14 @@
  * The socket is blocking. Should a handler have made it non-blocking, reading and writing
  * here still behave as documented: they wait with poll(2). Output is not buffered: what
  * prefork_write() returned from is in the kernel. Input is read ahead only by
- * prefork_gets(), into a buffer of fixed size. */
+ * prefork_gets(), into a buffer of fixed size.
+ *
+ * Of a datagram all input is there from the start, and nothing follows it. Output goes to
+ * net/datagram.c. */
 #include "net/connection.h"
 
 #include "base/address.h"
+#include "net/datagram.h"
 #include "net/listener.h"
 
 #include <errno.h>
@@ -26,13 +30,26 @@ pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener *lis
     c->local.known = false;
     c->local.text[0] = c->local.host[0] = '\0';
     c->looked_up = false;
+    c->datagram = NULL;
+    c->input = c->ahead;
     c->input_start = c->input_end = 0;
+}
+
+void
+pf_connection_open_datagram(struct prefork_conn *c, struct pf_datagram *datagram,
+                            const struct pf_listener *listener)
+{
+    pf_connection_open(c, listener->fd, listener);
+    c->datagram = datagram;
+    c->input = datagram->bytes;
+    c->input_end = datagram->size;
 }
 
 void
 pf_connection_close(struct prefork_conn *c)
 {
-    (void)close(c->fd);
+    if (!c->datagram)
+        (void)close(c->fd);
     c->fd = -1;
 }
 
@@ -58,6 +75,8 @@ retry(int fd, short events)
 static ssize_t
 receive(struct prefork_conn *c, void *buffer, size_t size)
 {
+    if (c->datagram)
+        return 0;
     for (;;) {
         ssize_t n = recv(c->fd, buffer, size, 0);
         int r;
@@ -112,7 +131,7 @@ pf_connection_gets(struct prefork_conn *c, char *buffer, size_t size)
     while (!complete && length < size - 1) {
         size_t n;
         if (c->input_start == c->input_end) {
-            ssize_t got = receive(c, c->input, sizeof c->input);
+            ssize_t got = receive(c, c->ahead, sizeof c->ahead);
             if (got < 0 && length == 0)
                 return got;
             if (got <= 0)
@@ -135,6 +154,9 @@ pf_connection_write(struct prefork_conn *c, const void *bytes, size_t size)
 {
     const char *next = bytes;
 
+    if (c->datagram)
+        return pf_datagram_send(c->datagram, c->fd, &c->peer.address, c->peer.address_bytes,
+                                bytes, size);
     while (size > 0) {
         ssize_t n = send(c->fd, next, size, MSG_NOSIGNAL);
         if (n >= 0) {
@@ -171,6 +193,21 @@ pf_connection_vprintf(struct prefork_conn *c, const char *format, va_list args)
     return r;
 }
 
+const void *
+pf_connection_datagram(const struct prefork_conn *c, size_t *ret_size)
+{
+    if (!c->datagram)
+        return NULL;
+    *ret_size = c->datagram->size;
+    return c->datagram->bytes;
+}
+
+size_t
+pf_connection_datagram_cut(const struct prefork_conn *c)
+{
+    return c->datagram ? c->datagram->cut : 0;
+}
+
 bool
 pf_connection_is_unix(const struct prefork_conn *c)
 {
@@ -193,6 +230,8 @@ local_end(struct prefork_conn *c)
         c->local.address = (struct sockaddr_storage){0};
         if (getsockname(c->fd, (struct sockaddr *)&c->local.address, &bytes) < 0)
             bytes = 0;
+        else if (c->datagram)
+            bytes = pf_datagram_local(c->datagram, &c->local.address, bytes);
         c->local.address_bytes = bytes;
     }
     return &c->local;
@@ -201,8 +240,8 @@ local_end(struct prefork_conn *c)
 static const char *
 text_of(struct prefork_conn *c, struct pf_connection_end *end)
 {
-    if (pf_connection_is_unix(c))
-        return c->listener->address; /* a client's own name says nothing, if it has one */
+    if (pf_connection_is_unix(c) && (!c->datagram || end == &c->local))
+        return c->listener->address; /* a stream's client has a name that says nothing */
     if (end->text[0] == '\0')
         pf_address_format((const struct sockaddr *)&end->address, end->address_bytes,
                           end->text, sizeof end->text);

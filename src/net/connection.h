@@ -1,7 +1,9 @@
 /* One accepted connection: its descriptor, its addresses, and input that was read ahead.
  *
- * A worker has one struct prefork_conn and uses it for one connection after the other.
- * Addresses become text only when somebody asks. */
+ * A worker has one struct prefork_conn and uses it for one connection after the other. A
+ * datagram is a connection too: its input is the payload, each piece of output is a
+ * datagram of its own, and the descriptor is the listener's and stays open. Addresses
+ * become text only when somebody asks. */
 #ifndef PF_NET_CONNECTION_H
 #define PF_NET_CONNECTION_H
 
@@ -16,6 +18,7 @@
 
 struct prefork_worker;
 struct pf_listener;
+struct pf_datagram;
 
 enum {
     PF_CONNECTION_TEXT_BYTES = 128,
@@ -37,18 +40,25 @@ struct prefork_conn {
     const struct pf_listener *listener; /* where it came in; borrowed */
     struct pf_connection_end peer;
     struct pf_connection_end local;
-    bool looked_up;          /* lookup is filled */
-    struct pf_lookup lookup; /* the peer's name */
-    size_t input_start;      /* bytes of input consumed */
-    size_t input_end;        /* bytes of input filled */
-    char input[PF_CONNECTION_INPUT_BYTES];
+    bool looked_up;               /* lookup is filled */
+    struct pf_lookup lookup;      /* the peer's name */
+    struct pf_datagram *datagram; /* NULL: a stream; borrowed */
+    const char *input;            /* what was read ahead: ahead below, or the payload */
+    size_t input_start;           /* bytes of input consumed */
+    size_t input_end;             /* bytes of input filled */
+    char ahead[PF_CONNECTION_INPUT_BYTES];
 };
 
 /* c is about the connected socket fd (consumed) now. peer is copied from the caller's
  * fill: c->peer.address and address_bytes are set before. */
 void pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener *listener);
 
-/* Close the descriptor. */
+/* c is about this datagram now, that was received from this listener. The rest is as above.
+ */
+void pf_connection_open_datagram(struct prefork_conn *c, struct pf_datagram *datagram,
+                                 const struct pf_listener *listener);
+
+/* Close the descriptor, unless it is the listener's. */
 void pf_connection_close(struct prefork_conn *c);
 
 /* As prefork_read(), prefork_gets(), prefork_write(), prefork_vprintf(). */
@@ -57,6 +67,10 @@ ssize_t pf_connection_gets(struct prefork_conn *c, char *buffer, size_t size);
 int pf_connection_write(struct prefork_conn *c, const void *bytes, size_t size);
 int pf_connection_vprintf(struct prefork_conn *c, const char *format, va_list args)
     PF_PRINTF(2, 0);
+
+/* As prefork_datagram(), prefork_datagram_cut(). */
+const void *pf_connection_datagram(const struct prefork_conn *c, size_t *ret_size);
+size_t pf_connection_datagram_cut(const struct prefork_conn *c);
 
 bool pf_connection_is_unix(const struct prefork_conn *c);
 

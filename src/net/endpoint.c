@@ -22,46 +22,28 @@
  *   - An IPv6 address without brackets is cut at its last colon. If that leaves no address
  *     although the whole is one ("::1"), the person is asked for brackets.
  *
+ * The words themselves are found in net/reading.c.
+ *
  * Deliberately absent: names are not resolved, neither of hosts nor of services, and paths
  * are not looked at. That is net/listener.c and net/path.c, when privileges and time for it
  * are there. */
 #include "net/endpoint.h"
 
 #include "base/text.h"
-#include <prefork/prefork.h>
+#include "net/reading.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-enum {
-    SETTING_BYTES = 512,
-    IPV_STAR = 4, /* "*" was said: not to be confused with nothing said, which is 0 */
-};
-
-/* Who said something about ip versions; later ones are stronger. */
-enum ipv_source {
-    IPV_DEFAULT,
-    IPV_PORT,
-    IPV_HOST,
-    IPV_PROTO,
-    IPV_SOURCES,
-};
-
-struct protocol {
-    const char *word;
-    enum pf_proto proto;
-};
+#include <sys/socket.h>
 
 #define PROTOCOLS "tcp, ssl, udp, unix or unixdgram"
 
 /* The first word for each is its name. */
-static const struct protocol protocols[] = {
+static const struct pf_protocol protocols[] = {
     {"tcp", PF_PROTO_TCP},
     {"ssl", PF_PROTO_SSL},
     {"udp", PF_PROTO_UDP},
@@ -80,116 +62,13 @@ pf_proto_name(enum pf_proto proto)
     return "";
 }
 
-/* A setting while it is read. */
-struct reading {
-    struct pf_error *error;
-    char said[SETTING_BYTES];        /* the setting as given, for sentences */
-    char rest[SETTING_BYTES];        /* what is not understood yet */
-    bool is_path;                    /* it begins with a slash */
-    const struct protocol *protocol; /* NULL: not said yet */
-    bool has_type;                   /* sock_stream or sock_dgram was said ... */
-    enum pf_proto type;              /* ... which makes a unix socket this */
-    unsigned ipv[IPV_SOURCES];       /* PF_IPV_* and IPV_STAR; 0: not said */
-};
-
-/* The last word of a text and the separators before it. */
-struct suffix {
-    char *gap; /* cut here to take the word off */
-    char *word;
-    bool slash; /* nothing but slashes divide it */
-};
-
-/* A setting may hold anything; a sentence is one line. */
-static void
-hide_controls(char *s)
+int
+pf_proto_socket_type(enum pf_proto proto)
 {
-    for (; *s != '\0'; s++) {
-        if (iscntrl((unsigned char)*s))
-            *s = '?';
-    }
+    return pf_proto_is_datagram(proto) ? SOCK_DGRAM : SOCK_STREAM;
 }
 
-PF_PRINTF(2, 3)
-static int
-refuse(const struct reading *r, const char *format, ...)
-{
-    char why[256];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(why, sizeof why, format, args); /* cut is fine */
-    va_end(args);
-    hide_controls(why);
-    return pf_error_set(r->error, PREFORK_EXIT_CONFIG, EINVAL, "port \"%.200s\": %s",
-                        r->said, why);
-}
-
-/* ---- words ----------------------------------------------------------------------------
- */
-
-static bool
-is_separator(char c)
-{
-    return c == ',' || c == '|' || c == ':' || c == '/' || isspace((unsigned char)c);
-}
-
-static bool
-consists_of(const char *s, const char *set)
-{
-    return *s != '\0' && s[strspn(s, set)] == '\0';
-}
-
-/* Copy text without the blanks around it; false if it does not fit. */
-static bool
-copy_trimmed(char *to, size_t size, const char *text)
-{
-    size_t length;
-
-    while (isspace((unsigned char)*text))
-        text++;
-    length = strlen(text);
-    while (length > 0 && isspace((unsigned char)text[length - 1]))
-        length--;
-    if (length >= size)
-        return false;
-    memcpy(to, text, length);
-    to[length] = '\0';
-    return true;
-}
-
-static bool
-last_suffix(char *s, struct suffix *ret_suffix)
-{
-    char *word = s + strlen(s);
-    char *gap;
-
-    while (word > s && !is_separator(word[-1]))
-        word--;
-    gap = word;
-    while (gap > s && is_separator(gap[-1]))
-        gap--;
-    if (*word == '\0' || gap == word || gap == s)
-        return false;
-    *ret_suffix = (struct suffix){.gap = gap, .word = word};
-    ret_suffix->slash = strspn(gap, "/") == (size_t)(word - gap);
-    return true;
-}
-
-static bool
-is_ipv6_literal(const char *text)
-{
-    size_t length = strcspn(text, "%");
-    char address[INET6_ADDRSTRLEN];
-    struct in6_addr unused;
-
-    if (length >= sizeof address || strcmp(text + length, "%") == 0)
-        return false;
-    memcpy(address, text, length);
-    address[length] = '\0';
-    return inet_pton(AF_INET6, address, &unused) == 1;
-}
-
-static const struct protocol *
+static const struct pf_protocol *
 find_protocol(const char *word)
 {
     for (size_t i = 0; i < PF_COUNT(protocols); i++) {
@@ -199,67 +78,21 @@ find_protocol(const char *word)
     return NULL;
 }
 
-/* "IPv" and versions: the word by which a suffix is known. */
-static bool
-is_ipv_word(const char *word)
-{
-    return strncasecmp(word, "ipv", 3) == 0 && consists_of(word + 3, "*0123456789");
-}
-
-/* Ip versions in any spelling: "*", "4", "v4v6", "IPv4, IPv6". Adds to *versions. */
-static int
-read_ipv(const struct reading *r, const char *text, unsigned *versions)
-{
-    const char *s = text;
-
-    while (*s != '\0') {
-        if (is_separator(*s)) {
-            s++;
-            continue;
-        }
-        if (strncasecmp(s, "ipv", 3) == 0)
-            s += 3;
-        else if (*s == 'v' || *s == 'V')
-            s++;
-        if (*s == '\0' || !strchr("*46", *s))
-            return refuse(r, "ip version \"%.40s\" is not known: use 4, 6, both or *",
-                          text);
-        for (; *s != '\0' && strchr("*46", *s); s++)
-            *versions |= *s == '*' ? (unsigned)IPV_STAR : *s == '4' ? PF_IPV_4 : PF_IPV_6;
-    }
-    return 0;
-}
-
-/* Take ip versions off the end of a host or a default protocol. */
-static int
-take_ipv(struct reading *r, char *text, enum ipv_source source)
-{
-    struct suffix x;
-    int e;
-
-    while (last_suffix(text, &x) && is_ipv_word(x.word)) {
-        e = read_ipv(r, x.word, &r->ipv[source]);
-        if (e < 0)
-            return e;
-        *x.gap = '\0';
-    }
-    return 0;
-}
-
 /* ---- the words at the end -------------------------------------------------------------
  */
 
 static int
-take_protocol(struct reading *r, const struct protocol *protocol)
+take_protocol(struct pf_reading *r, const struct pf_protocol *protocol)
 {
     if (r->protocol)
-        return refuse(r, "two protocols, %s and %s", protocol->word, r->protocol->word);
+        return pf_reading_refuse(r, "two protocols, %s and %s", protocol->word,
+                                 r->protocol->word);
     r->protocol = protocol;
     return 1;
 }
 
 static int
-take_type(struct reading *r, const char *word)
+take_type(struct pf_reading *r, const char *word)
 {
     r->type = strcasecmp(word, "sock_dgram") == 0 ? PF_PROTO_UNIXDGRAM : PF_PROTO_UNIX;
     r->has_type = true;
@@ -274,7 +107,7 @@ is_type_word(const char *word)
 
 /* May this word come off a path after a mere slash, where it could be the path's own? */
 static bool
-may_leave_path(const struct reading *r, const char *word)
+may_leave_path(const struct pf_reading *r, const char *word)
 {
     if (is_type_word(word))
         return !r->has_type;
@@ -284,23 +117,23 @@ may_leave_path(const struct reading *r, const char *word)
 /* Net::Server lets a protocol be a class ("80/My::Tcp"). Say that we do not, before "Tcp"
  * is taken for a word of its own. */
 static int
-refuse_class(struct reading *r)
+refuse_class(struct pf_reading *r)
 {
     char *word = r->rest + strlen(r->rest);
 
-    while (word > r->rest && (word[-1] == ':' || !is_separator(word[-1])))
+    while (word > r->rest && (word[-1] == ':' || !pf_reading_is_separator(word[-1])))
         word--;
     if (r->is_path || word == r->rest || !isalpha((unsigned char)*word) ||
-        !strstr(word, "::") || is_ipv6_literal(word))
+        !strstr(word, "::") || pf_reading_is_ipv6(word))
         return 0;
-    return refuse(r, "protocol %.80s is not supported: use " PROTOCOLS, word);
+    return pf_reading_refuse(r, "protocol %.80s is not supported: use " PROTOCOLS, word);
 }
 
 /* 1: the word was understood, 0: it was not. */
 static int
-take_word(struct reading *r, const struct suffix *x)
+take_word(struct pf_reading *r, const struct pf_suffix *x)
 {
-    const struct protocol *protocol = find_protocol(x->word);
+    const struct pf_protocol *protocol = find_protocol(x->word);
     int e;
 
     if (r->is_path && x->slash && !may_leave_path(r, x->word))
@@ -309,21 +142,21 @@ take_word(struct reading *r, const struct suffix *x)
         return take_type(r, x->word);
     if (protocol)
         return take_protocol(r, protocol);
-    if (!is_ipv_word(x->word))
+    if (!pf_reading_is_ipv(x->word))
         return 0;
     if (r->is_path)
-        return refuse(r, "%.40s makes no sense for a path", x->word);
-    e = read_ipv(r, x->word, &r->ipv[IPV_PORT]);
+        return pf_reading_refuse(r, "%.40s makes no sense for a path", x->word);
+    e = pf_reading_add_ipv(r, x->word, &r->ipv[PF_IPV_PORT]);
     return e < 0 ? e : 1;
 }
 
 static int
-take_words(struct reading *r)
+take_words(struct pf_reading *r)
 {
-    struct suffix x;
+    struct pf_suffix x;
     int e;
 
-    while (last_suffix(r->rest, &x)) {
+    while (pf_reading_suffix(r->rest, &x)) {
         e = refuse_class(r);
         if (e == 0)
             e = take_word(r, &x);
@@ -339,38 +172,39 @@ take_words(struct reading *r)
 
 /* "80/MyTcp": where a number might stand, after a slash, is a word. */
 static int
-refuse_word(struct reading *r)
+refuse_word(struct pf_reading *r)
 {
-    struct suffix x;
+    struct pf_suffix x;
 
-    if (r->protocol || !last_suffix(r->rest, &x) || !memchr(x.gap, '/', strlen(x.gap)))
+    if (r->protocol || !pf_reading_suffix(r->rest, &x) ||
+        !memchr(x.gap, '/', strlen(x.gap)))
         return 0;
-    if (consists_of(x.word, "0123456789"))
+    if (pf_reading_consists_of(x.word, "0123456789"))
         return 0;
-    return refuse(r, "protocol %.80s is not known: use " PROTOCOLS, x.word);
+    return pf_reading_refuse(r, "protocol %.80s is not known: use " PROTOCOLS, x.word);
 }
 
 static int
-default_protocol(struct reading *r, const char *proto)
+default_protocol(struct pf_reading *r, const char *proto)
 {
-    char word[SETTING_BYTES];
+    char word[PF_READING_BYTES];
     int e;
 
-    if (!copy_trimmed(word, sizeof word, proto ? proto : ""))
-        return refuse(r, "the default protocol is too long");
-    e = take_ipv(r, word, IPV_PROTO);
+    if (!pf_reading_copy(word, sizeof word, proto ? proto : ""))
+        return pf_reading_refuse(r, "the default protocol is too long");
+    e = pf_reading_take_ipv(r, word, PF_IPV_PROTO);
     if (e < 0)
         return e;
     r->protocol = find_protocol(word[0] == '\0' ? "tcp" : word);
     if (!r->protocol)
-        return refuse(r, "protocol %.80s is not known: use " PROTOCOLS, word);
+        return pf_reading_refuse(r, "protocol %.80s is not known: use " PROTOCOLS, word);
     if (r->is_path && !pf_proto_is_unix(r->protocol->proto))
         r->protocol = find_protocol("unix");
     return 0;
 }
 
 static int
-read_protocol(struct reading *r, const char *proto)
+read_protocol(struct pf_reading *r, const char *proto)
 {
     int e = 0;
 
@@ -388,20 +222,21 @@ read_protocol(struct reading *r, const char *proto)
  */
 
 static int
-read_path(const struct reading *r, struct pf_endpoint *endpoint)
+read_path(const struct pf_reading *r, struct pf_endpoint *endpoint)
 {
     size_t length = strlen(r->rest);
 
     if (r->rest[0] != '/')
-        return refuse(r, "a unix socket needs a path that begins with /, not \"%.80s\"",
-                      r->rest);
+        return pf_reading_refuse(
+            r, "a unix socket needs a path that begins with /, not \"%.80s\"", r->rest);
     for (const char *s = r->rest; *s != '\0'; s++) {
         if (iscntrl((unsigned char)*s))
-            return refuse(r, "the path contains a control character");
+            return pf_reading_refuse(r, "the path contains a control character");
     }
     if (length >= sizeof endpoint->port)
-        return refuse(r, "the path is too long: %zu bytes, and the system allows %zu",
-                      length, sizeof endpoint->port - 1);
+        return pf_reading_refuse(
+            r, "the path is too long: %zu bytes, and the system allows %zu", length,
+            sizeof endpoint->port - 1);
     memcpy(endpoint->port, r->rest, length + 1);
     memcpy(endpoint->host, "*", 2);
     endpoint->ipv = PF_IPV_ANY;
@@ -412,7 +247,7 @@ read_path(const struct reading *r, struct pf_endpoint *endpoint)
  */
 
 static int
-read_port(const struct reading *r, const char *port, struct pf_endpoint *endpoint)
+read_port(const struct pf_reading *r, const char *port, struct pf_endpoint *endpoint)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                   "0123456789_+-";
@@ -421,24 +256,25 @@ read_port(const struct reading *r, const char *port, struct pf_endpoint *endpoin
     int e;
 
     if (*port == '\0')
-        return refuse(r, "the port is missing");
+        return pf_reading_refuse(r, "the port is missing");
     if (length >= sizeof endpoint->port)
-        return refuse(r, "the port is too long");
+        return pf_reading_refuse(r, "the port is too long");
     e = pf_text_number(port, &number);
     if (e == -ERANGE || (e == 0 && number > 65535))
-        return refuse(r, "port %.40s is above 65535", port);
-    if (e < 0 && (!isalnum((unsigned char)*port) || !consists_of(port, letters)))
-        return refuse(r,
-                      "\"%.80s\" is neither a port number nor a service name (a host comes "
-                      "before the port, as in localhost:80)",
-                      port);
+        return pf_reading_refuse(r, "port %.40s is above 65535", port);
+    if (e < 0 && (!isalnum((unsigned char)*port) || !pf_reading_consists_of(port, letters)))
+        return pf_reading_refuse(
+            r,
+            "\"%.80s\" is neither a port number nor a service name (a host comes "
+            "before the port, as in localhost:80)",
+            port);
     memcpy(endpoint->port, port, length + 1);
     return 0;
 }
 
 /* PF_IPV_4 or PF_IPV_6 for a literal address, 0 for a name, or what is wrong with it. */
 static int
-check_host(const struct reading *r, const char *host)
+check_host(const struct pf_reading *r, const char *host)
 {
     struct in6_addr v6;
     struct in_addr v4;
@@ -446,49 +282,53 @@ check_host(const struct reading *r, const char *host)
     if (strcmp(host, "*") == 0)
         return 0;
     if (inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_V4MAPPED(&v6))
-        return refuse(r, "%s is an IPv4 address: write it as one", host);
-    if (is_ipv6_literal(host))
+        return pf_reading_refuse(r, "%s is an IPv4 address: write it as one", host);
+    if (pf_reading_is_ipv6(host))
         return PF_IPV_6;
     if (inet_pton(AF_INET, host, &v4) == 1)
         return PF_IPV_4;
     if (strchr(host, ':'))
-        return refuse(r,
-                      "\"%.80s\" is not a host; an IPv6 address goes in brackets, as in "
-                      "[::1]:80",
-                      host);
-    if (consists_of(host, "0123456789."))
-        return refuse(r, "\"%.80s\" is neither a host name nor an IPv4 address", host);
+        return pf_reading_refuse(
+            r,
+            "\"%.80s\" is not a host; an IPv6 address goes in brackets, as in "
+            "[::1]:80",
+            host);
+    if (pf_reading_consists_of(host, "0123456789."))
+        return pf_reading_refuse(r, "\"%.80s\" is neither a host name nor an IPv4 address",
+                                 host);
     for (const char *s = host; *s != '\0'; s++) {
         if (!isalnum((unsigned char)*s) && !strchr("_.-", *s))
-            return refuse(r, "\"%.80s\" is not a host name: it contains \"%c\"", host, *s);
+            return pf_reading_refuse(r, "\"%.80s\" is not a host name: it contains \"%c\"",
+                                     host, *s);
     }
     return 0;
 }
 
 /* The strongest word on ip versions, narrowed to what a literal address can be. */
 static int
-settle_ipv(const struct reading *r, unsigned literal, struct pf_endpoint *endpoint)
+settle_ipv(const struct pf_reading *r, unsigned literal, struct pf_endpoint *endpoint)
 {
-    unsigned versions = IPV_STAR;
+    unsigned versions = PF_IPV_STAR;
 
-    for (int i = 0; i < IPV_SOURCES; i++) {
+    for (int i = 0; i < PF_IPV_SOURCES; i++) {
         if (r->ipv[i] != 0)
             versions = r->ipv[i];
     }
-    if (versions & IPV_STAR)
+    if (versions & PF_IPV_STAR)
         versions = PF_IPV_ANY;
     if (literal != 0 && versions != PF_IPV_ANY && !(versions & literal))
-        return refuse(r, "%s is an IPv%d address, but IPv%d is asked for", endpoint->host,
-                      literal == PF_IPV_4 ? 4 : 6, literal == PF_IPV_4 ? 6 : 4);
+        return pf_reading_refuse(r, "%s is an IPv%d address, but IPv%d is asked for",
+                                 endpoint->host, literal == PF_IPV_4 ? 4 : 6,
+                                 literal == PF_IPV_4 ? 6 : 4);
     endpoint->ipv = literal != 0 ? literal : versions;
     return 0;
 }
 
 /* host may carry ip versions and brackets; "" and "[]" mean "*". It is changed. */
 static int
-read_host(struct reading *r, char *host, struct pf_endpoint *endpoint)
+read_host(struct pf_reading *r, char *host, struct pf_endpoint *endpoint)
 {
-    int e = take_ipv(r, host, IPV_HOST);
+    int e = pf_reading_take_ipv(r, host, PF_IPV_HOST);
     size_t length = strlen(host);
 
     if (e < 0)
@@ -501,7 +341,7 @@ read_host(struct reading *r, char *host, struct pf_endpoint *endpoint)
         host = "*";
     length = strlen(host);
     if (length >= sizeof endpoint->host)
-        return refuse(r, "the host is too long");
+        return pf_reading_refuse(r, "the host is too long");
     e = check_host(r, host);
     if (e < 0)
         return e;
@@ -512,15 +352,15 @@ read_host(struct reading *r, char *host, struct pf_endpoint *endpoint)
 /* "[host]:port": *ret_port is its last word, the rest is cut there and keeps both
  * brackets. */
 static int
-split_brackets(struct reading *r, char **ret_port)
+split_brackets(struct pf_reading *r, char **ret_port)
 {
     char *close = strchr(r->rest, ']');
-    struct suffix x;
+    struct pf_suffix x;
 
     if (!close)
-        return refuse(r, "the bracket is not closed");
-    if (!last_suffix(close, &x))
-        return refuse(r, "a port is missing after the bracket, as in [::1]:80");
+        return pf_reading_refuse(r, "the bracket is not closed");
+    if (!pf_reading_suffix(close, &x))
+        return pf_reading_refuse(r, "a port is missing after the bracket, as in [::1]:80");
     *x.gap = '\0';
     *ret_port = x.word;
     return 0;
@@ -528,32 +368,33 @@ split_brackets(struct reading *r, char **ret_port)
 
 /* "host:port", ":port" or "port": *ret_port is its last word, the rest is cut there. */
 static int
-split_plain(struct reading *r, char **ret_port)
+split_plain(struct pf_reading *r, char **ret_port)
 {
-    bool address = is_ipv6_literal(r->rest);
+    bool address = pf_reading_is_ipv6(r->rest);
     char *port = r->rest + strlen(r->rest);
     char *gap;
 
-    while (port > r->rest && !is_separator(port[-1]))
+    while (port > r->rest && !pf_reading_is_separator(port[-1]))
         port--;
     gap = port;
-    while (gap > r->rest && is_separator(gap[-1]))
+    while (gap > r->rest && pf_reading_is_separator(gap[-1]))
         gap--;
     if (*port == '\0' && !address)
-        return refuse(r, "the port is missing");
+        return pf_reading_refuse(r, "the port is missing");
     if (gap < port)
         *gap = '\0';
-    if (address && !is_ipv6_literal(r->rest))
-        return refuse(r, "an IPv6 address and its port cannot be told apart: use brackets, "
-                         "as in [::1]:80");
+    if (address && !pf_reading_is_ipv6(r->rest))
+        return pf_reading_refuse(
+            r, "an IPv6 address and its port cannot be told apart: use brackets, "
+               "as in [::1]:80");
     *ret_port = port;
     return 0;
 }
 
 static int
-read_tcp(struct reading *r, const char *default_host, struct pf_endpoint *endpoint)
+read_tcp(struct pf_reading *r, const char *default_host, struct pf_endpoint *endpoint)
 {
-    char other[SETTING_BYTES];
+    char other[PF_READING_BYTES];
     char *host = r->rest;
     char *port = NULL;
     int e;
@@ -566,8 +407,8 @@ read_tcp(struct reading *r, const char *default_host, struct pf_endpoint *endpoi
     if (e < 0)
         return e;
     if (port == r->rest || r->rest[0] == '\0') {
-        if (!copy_trimmed(other, sizeof other, default_host ? default_host : "*"))
-            return refuse(r, "the default host is too long");
+        if (!pf_reading_copy(other, sizeof other, default_host ? default_host : "*"))
+            return pf_reading_refuse(r, "the default host is too long");
         host = other;
     }
     return read_host(r, host, endpoint);
@@ -577,20 +418,7 @@ read_tcp(struct reading *r, const char *default_host, struct pf_endpoint *endpoi
  */
 
 static int
-start_reading(struct reading *r, const char *port)
-{
-    (void)snprintf(r->said, sizeof r->said, "%s", port); /* for sentences, cut is fine */
-    hide_controls(r->said);
-    if (!copy_trimmed(r->rest, sizeof r->rest, port))
-        return refuse(r, "it is too long");
-    if (r->rest[0] == '\0')
-        return refuse(r, "the port is missing");
-    r->is_path = r->rest[0] == '/';
-    return 0;
-}
-
-static int
-read_setting(struct reading *r, const char *host, const char *proto, const char *ipv,
+read_setting(struct pf_reading *r, const char *host, const char *proto, const char *ipv,
              struct pf_endpoint *endpoint)
 {
     int e = take_words(r);
@@ -600,14 +428,15 @@ read_setting(struct reading *r, const char *host, const char *proto, const char 
     if (e < 0)
         return e;
     endpoint->proto = r->protocol->proto;
+    endpoint->has_type = r->has_type;
     if (endpoint->proto == PF_PROTO_UNIX && r->has_type)
         endpoint->proto = r->type;
     if (pf_proto_is_unix(endpoint->proto))
         return read_path(r, endpoint);
     if (r->is_path)
-        return refuse(r, "a path needs the protocol unix or unixdgram, not %s",
-                      r->protocol->word);
-    e = read_ipv(r, ipv ? ipv : "*", &r->ipv[IPV_DEFAULT]);
+        return pf_reading_refuse(r, "a path needs the protocol unix or unixdgram, not %s",
+                                 r->protocol->word);
+    e = pf_reading_add_ipv(r, ipv ? ipv : "*", &r->ipv[PF_IPV_DEFAULT]);
     return e < 0 ? e : read_tcp(r, host, endpoint);
 }
 
@@ -615,17 +444,18 @@ int
 pf_endpoint_parse(const char *port, const char *host, const char *proto, const char *ipv,
                   struct pf_endpoint *ret_endpoint, struct pf_error *error)
 {
-    struct reading r = {.error = error};
+    struct pf_reading r = {.error = error};
     struct pf_endpoint endpoint = {.ipv = PF_IPV_ANY};
     int e;
 
-    e = start_reading(&r, port ? port : "");
+    e = pf_reading_start(&r, port ? port : "");
     if (e == 0)
         e = read_setting(&r, host, proto, ipv, &endpoint);
     if (e < 0)
         return e;
     ret_endpoint->proto = endpoint.proto;
     ret_endpoint->ipv = endpoint.ipv;
+    ret_endpoint->has_type = endpoint.has_type;
     memcpy(ret_endpoint->host, endpoint.host, sizeof endpoint.host);
     memcpy(ret_endpoint->port, endpoint.port, sizeof endpoint.port);
     return 0;

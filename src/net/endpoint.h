@@ -39,6 +39,9 @@ pf_proto_is_datagram(enum pf_proto proto)
     return proto == PF_PROTO_UDP || proto == PF_PROTO_UNIXDGRAM;
 }
 
+/* SOCK_STREAM or SOCK_DGRAM. */
+int pf_proto_socket_type(enum pf_proto proto);
+
 /* "tcp", "ssl", ...: static. */
 const char *pf_proto_name(enum pf_proto proto);
 
@@ -57,7 +60,13 @@ struct pf_endpoint {
     int backlog;                       /* connections the kernel may queue */
     unsigned shards; /* TCP: sockets for each address; 0 and 1: one, without SO_REUSEPORT */
 
+    /* Datagrams only. */
+    unsigned recv_len; /* longest datagram that is received whole */
+    int recv_flags;    /* of recv(2) */
+    bool broadcast;    /* may send to broadcast addresses */
+
     /* Unix sockets only. */
+    bool has_type; /* the setting said sock_stream or sock_dgram */
     bool has_mode; /* mode below was set; otherwise the umask decides */
     mode_t mode;
     uid_t owner; /* (uid_t)-1: as created */
@@ -67,7 +76,8 @@ struct pf_endpoint {
 /* Read one port setting. host, proto and ipv are the defaults that go with it (the
  * settings of these names at the same index), each may be NULL: "*", "tcp", "*".
  * 0, or -EINVAL with the sentence in error; *ret_endpoint is untouched on failure. The
- * fields backlog, mode, owner and group are left for the caller to fill. */
+ * fields that neither address nor protocol need (backlog, those of datagrams, mode and
+ * owner) are left for the caller to fill. */
 PF_MUST_USE int pf_endpoint_parse(const char *port, const char *host, const char *proto,
                                   const char *ipv, struct pf_endpoint *ret_endpoint,
                                   struct pf_error *error);

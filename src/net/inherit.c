@@ -3,15 +3,17 @@
  * The protocol is that of sd_listen_fds(3): LISTEN_FDS descriptors from 3 upwards, meant
  * for the process that LISTEN_PID names. The variables are read, removed, and only then
  * acted upon, so that no program started later takes them for its own. Every descriptor is
- * looked at before it is believed; the first that is not a listening stream socket ends the
- * start, since it is a mistake in the manager's configuration and serving half of it would
- * hide that.
+ * looked at before it is believed; the first that is neither a listening stream socket nor
+ * a bound datagram socket ends the start, since it is a mistake in the manager's
+ * configuration and serving half of it would hide that.
  *
  * Names (LISTEN_FDNAMES) are not used: a listener is recognised by its address. The manager
  * shares the open socket, so the non-blocking mode set here is seen by it as well. */
 #include "net/inherit.h"
 
+#include "base/address.h"
 #include "base/text.h"
+#include "net/datagram.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -86,6 +88,21 @@ socket_option(int fd, int option)
     return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -errno : value;
 }
 
+/* Does a datagram socket have an address at which somebody could reach it? */
+static bool
+is_bound(int fd)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    struct sockaddr *any = (struct sockaddr *)&address;
+    socklen_t length = sizeof address;
+    char name[PF_ADDRESS_TEXT_BYTES];
+
+    if (getsockname(fd, any, &length) < 0)
+        return false;
+    pf_address_format(any, length, name, sizeof name);
+    return any->sa_family == AF_UNIX ? name[0] != '\0' : pf_address_port(any, length) != 0;
+}
+
 /* What is wrong with a descriptor, as the end of a sentence; NULL if nothing is. */
 static const char *
 find_fault(int fd)
@@ -97,10 +114,13 @@ find_fault(int fd)
         return "is not open";
     if (type < 0)
         return "is not a socket";
-    if (type != SOCK_STREAM)
-        return "is not a stream socket (ListenStream= makes one)";
+    if (type != SOCK_STREAM && type != SOCK_DGRAM)
+        return "is neither a stream nor a datagram socket (ListenStream= and "
+               "ListenDatagram= make them)";
     if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
-        return "is neither a TCP nor a unix socket";
+        return "is neither an IP nor a unix socket";
+    if (type == SOCK_DGRAM)
+        return is_bound(fd) ? NULL : "is not bound (ListenDatagram= makes it so)";
     if (socket_option(fd, SO_ACCEPTCONN) != 1)
         return "does not listen (Accept=no makes it so)";
     return NULL;
@@ -117,6 +137,17 @@ set_flags(int fd)
     return 0;
 }
 
+/* What a socket speaks, as far as the kernel knows. */
+static enum pf_proto
+find_proto(int fd, int family)
+{
+    bool datagrams = socket_option(fd, SO_TYPE) == SOCK_DGRAM;
+
+    if (family == AF_UNIX)
+        return datagrams ? PF_PROTO_UNIXDGRAM : PF_PROTO_UNIX;
+    return datagrams ? PF_PROTO_UDP : PF_PROTO_TCP;
+}
+
 static int
 take_over(struct pf_listeners *ls, int fd, struct pf_error *error)
 {
@@ -130,7 +161,9 @@ take_over(struct pf_listeners *ls, int fd, struct pf_error *error)
     e = set_flags(fd);
     if (e == 0)
         e = pf_listener_learn(&l);
-    l.proto = l.family == AF_UNIX ? PF_PROTO_UNIX : PF_PROTO_TCP;
+    l.proto = find_proto(fd, l.family);
+    if (e == 0 && l.proto == PF_PROTO_UDP)
+        e = pf_datagram_prepare(fd);
     if (e < 0)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, -e, "LISTEN_FDS: descriptor %d: %s",
                             fd, strerror(-e));

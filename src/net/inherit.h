@@ -9,8 +9,8 @@
  * LISTEN_FDNAMES are removed from the environment in any case.
  *
  * Number of sockets taken (0 when there are none), or a negative errno with the sentence
- * in error: a number that makes no sense, a descriptor that is not a listening stream
- * socket. */
+ * in error: a number that makes no sense, a descriptor that is neither a listening
+ * stream socket nor a bound datagram socket. */
 PF_MUST_USE int pf_inherit_listen_fds(struct pf_listeners *ls, struct pf_error *error);
 
 #endif

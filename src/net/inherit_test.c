@@ -138,6 +138,36 @@ takes_over_tcp_and_unix(void **state)
     assert_int_equal(pf_inherit_listen_fds(&ls, &error), 0);
 }
 
+/* A datagram socket with an abstract name that nobody else has. */
+static void
+place_named(int at)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    int length = snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "inherit-%d", getpid());
+
+    assert_int_equal(
+        bind(fd, (const void *)&un,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) + (socklen_t)length),
+        0);
+    place(fd, at);
+}
+
+static void
+takes_over_datagrams(void **state)
+{
+    (void)state;
+    place_socket(3, AF_INET, SOCK_DGRAM, false);
+    place_named(4);
+    promise("self", "2");
+    assert_int_equal(pf_inherit_listen_fds(&ls, &error), 2);
+    assert_int_equal(ls.table[0].proto, PF_PROTO_UDP);
+    assert_int_equal(ls.table[0].family, AF_INET);
+    assert_int_not_equal(pf_listener_port(&ls.table[0]), 0);
+    assert_int_equal(ls.table[1].proto, PF_PROTO_UNIXDGRAM);
+    assert_true(fcntl(3, F_GETFL) & O_NONBLOCK);
+}
+
 static void
 ignores_what_is_not_meant_for_it(void **state)
 {
@@ -188,9 +218,15 @@ refuses_what_does_not_accept(void **state)
     place(open("/dev/null", O_RDONLY), 3);
     promise("self", "1");
     must_refuse(EINVAL, "descriptor 3 is not a socket");
-    place_socket(3, AF_INET, SOCK_DGRAM, false);
+    place(socket(AF_INET, SOCK_DGRAM, 0), 3);
     promise("self", "1");
-    must_refuse(EINVAL, "descriptor 3 is not a stream socket");
+    must_refuse(EINVAL, "descriptor 3 is not bound");
+    place(socket(AF_UNIX, SOCK_DGRAM, 0), 3);
+    promise("self", "1");
+    must_refuse(EINVAL, "descriptor 3 is not bound");
+    place(socket(AF_UNIX, SOCK_SEQPACKET, 0), 3);
+    promise("self", "1");
+    must_refuse(EINVAL, "descriptor 3 is neither a stream nor a datagram socket");
     place_socket(3, AF_INET, SOCK_STREAM, false);
     promise("self", "1");
     must_refuse(EINVAL, "descriptor 3 does not listen");
@@ -206,9 +242,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(takes_over_tcp_and_unix),
-        CASE(ignores_what_is_not_meant_for_it),
-        CASE(refuses_nonsense_numbers),
+        CASE(takes_over_tcp_and_unix),          CASE(takes_over_datagrams),
+        CASE(ignores_what_is_not_meant_for_it), CASE(refuses_nonsense_numbers),
         CASE(refuses_what_does_not_accept),
     };
 

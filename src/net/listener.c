@@ -1,58 +1,44 @@
 /* Listening sockets are made here.
  *
  * One call of pf_listeners_open() serves one endpoint in three steps: the endpoint becomes
- * a list of addresses (targets), each target becomes a socket unless one in the table
+ * a list of addresses (net/target.c), each target becomes a socket unless one in the table
  * covers it already, and if any of them is refused, all that this call added is taken back.
  * So the table holds whole endpoints only.
- *
- *     "*", any version     one dual-stack [::]; 0.0.0.0 where there is no IPv6
- *     "*", 4 and 6         [::] for IPv6 only, then 0.0.0.0
- *     a name               every address it resolves to, IPv6 first if versions are named
  *
  * IPV6_V6ONLY is always set, to 0 or to 1: the system's default is nobody's wish. A port 0
  * is chosen by the kernel for the first target and then used for the others; nothing is
  * bound only to try it out.
  *
- * With shards each target has several sockets, which the kernel chooses among for each
+ * A unix endpoint is one socket; its path comes from net/path.c and is given back to it.
+ *
+ * Sockets for datagrams are bound and do not listen. The same number may be a TCP and a UDP
+ * port: streams and datagrams never cover each other. SO_REUSEADDR is for TCP only, where
+ * it means old connections; on UDP it would let a second server bind the same port and take
+ * the first one's datagrams.
+ *
+ * With shards each TCP target has several sockets, which the kernel chooses among for each
  * connection. All of them stay open as long as the server, whichever workers come and go:
  * so no queue is ever reset (docs/notes/0007).
- *
- * A unix endpoint is one socket; its path comes from net/path.c and is given back to it.
  *
  * Deliberately absent: accepting, options of connections. */
 #include "net/listener.h"
 
 #include "base/address.h"
 #include "base/text.h"
+#include "net/datagram.h"
 #include "net/path.h"
+#include "net/target.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    struct sockaddr_storage storage;
-};
-
 enum {
     ANY_PORT_TRIES = 16,
-};
-
-/* An address that is to get a socket. */
-struct target {
-    union address address;
-    socklen_t length;
-    bool v6only;
-    bool dual;     /* [::] that stands for IPv4 as well */
-    bool optional; /* of a name whose other addresses would do */
 };
 
 /* One call of pf_listeners_open(). */
@@ -65,8 +51,7 @@ struct opening {
     unsigned first;  /* table entries from here on are of this call */
     unsigned port;   /* 0 until the kernel chose one */
     unsigned served; /* targets that have a socket, new or not */
-    unsigned count;
-    struct target targets[PF_LISTENERS_MAX];
+    struct pf_targets targets;
 };
 
 PF_PRINTF(2, 3)
@@ -88,9 +73,10 @@ tell(const struct opening *o, const char *format, ...)
  */
 
 static int
-own_address(const struct pf_listener *l, union address *ret_address, socklen_t *ret_length)
+own_address(const struct pf_listener *l, union pf_target_address *ret_address,
+            socklen_t *ret_length)
 {
-    union address address;
+    union pf_target_address address;
     socklen_t length = sizeof address;
 
     memset(&address, 0, sizeof address);
@@ -104,7 +90,7 @@ own_address(const struct pf_listener *l, union address *ret_address, socklen_t *
 int
 pf_listener_learn(struct pf_listener *l)
 {
-    union address address = {.any.sa_family = AF_UNSPEC};
+    union pf_target_address address = {.any.sa_family = AF_UNSPEC};
     socklen_t length = 0;
     int v6only = 0;
     socklen_t size = sizeof v6only;
@@ -117,6 +103,7 @@ pf_listener_learn(struct pf_listener *l)
         return -errno;
     l->family = address.any.sa_family;
     l->v6only = v6only != 0;
+    l->wildcard = pf_target_is_any_ipv4(&address) || pf_target_is_any_ipv6(&address);
     pf_address_format(&address.any, length, l->address, sizeof l->address);
     return 0;
 }
@@ -124,7 +111,7 @@ pf_listener_learn(struct pf_listener *l)
 unsigned
 pf_listener_port(const struct pf_listener *l)
 {
-    union address address = {.any.sa_family = AF_UNSPEC};
+    union pf_target_address address = {.any.sa_family = AF_UNSPEC};
     socklen_t length = 0;
 
     return own_address(l, &address, &length) < 0 ? 0
@@ -168,6 +155,13 @@ check_room(const struct opening *o)
                         PF_LISTENERS_MAX);
 }
 
+/* One of the two is for streams, the other for datagrams: they have nothing in common. */
+static bool
+differ(enum pf_proto a, enum pf_proto b)
+{
+    return pf_proto_is_datagram(a) != pf_proto_is_datagram(b);
+}
+
 static int
 count_covered(struct opening *o, struct pf_listener *l)
 {
@@ -181,149 +175,16 @@ count_covered(struct opening *o, struct pf_listener *l)
     return 0;
 }
 
-/* ---- from an endpoint to addresses ----------------------------------------------------
+/* ---- TCP and UDP
+ * ------------------------------------------------------------------------------
  */
-
-static bool
-has_target(const struct opening *o, const struct sockaddr *address, socklen_t length)
-{
-    for (unsigned i = 0; i < o->count; i++) {
-        const struct target *t = &o->targets[i];
-        if (pf_address_same(&t->address.any, t->length, address, length))
-            return true;
-    }
-    return false;
-}
-
-/* A name may resolve to the same address more than once; what goes beyond the table is
- * refused when its socket is to be made. */
-static struct target *
-add_target(struct opening *o, const struct sockaddr *address, socklen_t length)
-{
-    struct target *t = &o->targets[o->count];
-
-    if (o->count == PF_LISTENERS_MAX || has_target(o, address, length))
-        return NULL;
-    memset(t, 0, sizeof *t);
-    memcpy(&t->address, address, length);
-    t->length = length;
-    t->v6only = address->sa_family == AF_INET6;
-    o->count++;
-    return t;
-}
-
-static void
-add_wildcards(struct opening *o)
-{
-    const struct sockaddr_in v4 = {.sin_family = AF_INET};
-    const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    struct target *t;
-
-    if (o->endpoint->ipv != PF_IPV_4) {
-        t = add_target(o, (const void *)&v6, sizeof v6);
-        t->dual = o->endpoint->ipv == PF_IPV_ANY;
-        t->v6only = !t->dual;
-    }
-    if (o->endpoint->ipv & PF_IPV_4)
-        (void)add_target(o, (const void *)&v4, sizeof v4); /* it is the first IPv4 */
-}
-
-static int
-refuse_host(const struct opening *o, const char *version, int code, int errnum)
-{
-    const char *host = o->endpoint->host;
-
-    if (code == EAI_SYSTEM)
-        return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum,
-                            "host \"%s\" cannot be looked up: %s", host, strerror(errnum));
-    if (code == EAI_AGAIN || code == EAI_MEMORY)
-        return pf_error_set(
-            o->error, PREFORK_EXIT_SYSTEM, code == EAI_AGAIN ? EAGAIN : ENOMEM,
-            "host \"%s\" cannot be looked up now: %s", host, gai_strerror(code));
-    return pf_error_set(o->error, PREFORK_EXIT_CONFIG, ENOENT,
-                        "host \"%s\" does not resolve to an %s address: %s", host, version,
-                        gai_strerror(code));
-}
-
-static int
-add_host(struct opening *o, int family)
-{
-    const char *version = family == AF_INET ? "IPv4" : family == AF_INET6 ? "IPv6" : "IP";
-    const struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list;
-    int code = getaddrinfo(o->endpoint->host, NULL, &hints, &list);
-
-    if (code != 0)
-        return refuse_host(o, version, code, errno);
-    for (const struct addrinfo *a = list; a; a = a->ai_next) {
-        struct target *t = add_target(o, a->ai_addr, a->ai_addrlen);
-        if (t)
-            t->optional = family == AF_UNSPEC;
-    }
-    freeaddrinfo(list);
-    return 0;
-}
-
-/* The number behind a service name. Asked for apart from the host, so that the sentence
- * knows which of the two is wrong. */
-static int
-find_port(struct opening *o)
-{
-    const struct addrinfo hints = {
-        .ai_flags = AI_PASSIVE, .ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list;
-    int code = getaddrinfo(NULL, o->endpoint->port, &hints, &list);
-
-    if (code != 0)
-        return pf_error_set(o->error, PREFORK_EXIT_CONFIG, ENOENT,
-                            "port \"%s\": no such service in /etc/services (a host comes "
-                            "before the port, as in localhost:80)",
-                            o->endpoint->port);
-    o->port = pf_address_port(list->ai_addr, list->ai_addrlen);
-    freeaddrinfo(list);
-    return 0;
-}
-
-static int
-find_targets(struct opening *o)
-{
-    unsigned ipv = o->endpoint->ipv;
-    int e = 0;
-
-    if (strcmp(o->endpoint->host, "*") == 0) {
-        add_wildcards(o);
-        return 0;
-    }
-    if (ipv == PF_IPV_ANY)
-        return add_host(o, AF_UNSPEC);
-    if (ipv & PF_IPV_6)
-        e = add_host(o, AF_INET6);
-    if (e == 0 && (ipv & PF_IPV_4))
-        e = add_host(o, AF_INET);
-    return e;
-}
-
-/* ---- TCP ------------------------------------------------------------------------------
- */
-
-static bool
-is_any_ipv4(const union address *a)
-{
-    return a->any.sa_family == AF_INET && a->v4.sin_addr.s_addr == htonl(INADDR_ANY);
-}
-
-static bool
-is_any_ipv6(const union address *a)
-{
-    return a->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->v6.sin6_addr);
-}
 
 /* Does l, bound to a, already do what t asks for? From outside, half of a dual-stack
  * wildcard is taken for the whole: who handed it in decided so, and binding the other half
  * may need privileges we lack. */
 static bool
-covers(const struct pf_listener *l, const union address *a, socklen_t length,
-       const struct target *t)
+covers(const struct pf_listener *l, const union pf_target_address *a, socklen_t length,
+       const struct pf_target *t)
 {
     unsigned port = pf_address_port(&t->address.any, t->length);
 
@@ -331,49 +192,81 @@ covers(const struct pf_listener *l, const union address *a, socklen_t length,
         return false;
     if (pf_address_same(&a->any, length, &t->address.any, t->length))
         return l->inherited || !l->v6only || t->v6only;
-    if (is_any_ipv4(&t->address))
-        return is_any_ipv6(a) && !l->v6only;
-    return t->dual && l->inherited && is_any_ipv4(a);
+    if (pf_target_is_any_ipv4(&t->address))
+        return pf_target_is_any_ipv6(a) && !l->v6only;
+    return t->dual && l->inherited && pf_target_is_any_ipv4(a);
 }
 
 static struct pf_listener *
-find_covering(const struct opening *o, const struct target *t)
+find_covering(const struct opening *o, const struct pf_target *t)
 {
-    union address address = {.any.sa_family = AF_UNSPEC};
+    union pf_target_address address = {.any.sa_family = AF_UNSPEC};
     socklen_t length = 0;
 
     for (unsigned i = 0; i < o->ls->count; i++) {
         struct pf_listener *l = &o->ls->table[i];
-        if (own_address(l, &address, &length) == 0 && covers(l, &address, length, t))
+        if (!differ(l->proto, o->endpoint->proto) &&
+            own_address(l, &address, &length) == 0 && covers(l, &address, length, t))
             return l;
     }
     return NULL;
 }
 
-static bool
+/* Steps of making a socket: 0 or a negative errno. */
+
+static int
 set(int fd, int level, int option, int value)
 {
-    return setsockopt(fd, level, option, &value, sizeof value) == 0;
+    return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
-/* A listening descriptor, or a negative errno. The first shard asks for SO_REUSEPORT when
- * it is bound, so that it is refused where another server listens; the others join it. */
+/* The first shard asks for SO_REUSEPORT when it is bound, so that it is refused where another
+ * server listens; the others join it. */
 static int
-make_tcp(const struct target *t, int backlog, bool first, bool shared)
+prepare_tcp(int fd, const struct pf_endpoint *endpoint, const struct pf_target *t,
+            unsigned shard)
 {
+    int e = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+
+    if (e == 0 && shard > 0)
+        e = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (e == 0 && bind(fd, &t->address.any, t->length) < 0)
+        e = -errno;
+    if (e == 0 && shard == 0 && endpoint->shards > 1)
+        e = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (e == 0 && listen(fd, endpoint->backlog) < 0)
+        e = -errno;
+    return e;
+}
+
+static int
+prepare_udp(int fd, const struct pf_endpoint *endpoint, const struct pf_target *t)
+{
+    int e = endpoint->broadcast ? set(fd, SOL_SOCKET, SO_BROADCAST, 1) : 0;
+
+    if (e == 0 && bind(fd, &t->address.any, t->length) < 0)
+        e = -errno;
+    return e < 0 ? e : pf_datagram_prepare(fd);
+}
+
+/* A descriptor that listens, or is bound for datagrams; or a negative errno. */
+static int
+make_socket(const struct pf_endpoint *endpoint, const struct pf_target *t, unsigned shard)
+{
+    const int type = pf_proto_socket_type(endpoint->proto);
     const int family = t->address.any.sa_family;
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int e;
+    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int e = 0;
 
     if (fd < 0)
         return -errno;
-    if (set(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
-        (family != AF_INET6 || set(fd, IPPROTO_IPV6, IPV6_V6ONLY, t->v6only)) &&
-        (first || set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-        bind(fd, &t->address.any, t->length) == 0 &&
-        (!shared || set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) && listen(fd, backlog) == 0)
+    if (family == AF_INET6)
+        e = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, t->v6only);
+    if (e == 0)
+        e = type == SOCK_DGRAM ? prepare_udp(fd, endpoint, t)
+                               : prepare_tcp(fd, endpoint, t, shard);
+    if (e == 0)
         return fd;
-    e = -errno;
     (void)close(fd); /* nothing was written to it */
     return e;
 }
@@ -384,27 +277,25 @@ find_port_owner(const struct opening *o)
 {
     for (unsigned i = 0; i < o->first;
          i++) { /* of earlier endpoints: ours do not collide */
-        if (o->port != 0 && pf_listener_port(&o->ls->table[i]) == o->port)
-            return &o->ls->table[i];
+        const struct pf_listener *l = &o->ls->table[i];
+        if (o->port != 0 && !differ(l->proto, o->endpoint->proto) &&
+            pf_listener_port(l) == o->port)
+            return l;
     }
     return NULL;
 }
 
-static bool
-lacks_scope(const struct target *t)
-{
-    return t->address.any.sa_family == AF_INET6 && t->address.v6.sin6_scope_id == 0 &&
-           IN6_IS_ADDR_LINKLOCAL(&t->address.v6.sin6_addr);
-}
-
 /* What the person can do about it, for refusals that have a usual cause. */
 static const char *
-advise_tcp(const struct opening *o, const struct target *t, int errnum)
+advise(const struct opening *o, const struct pf_target *t, int errnum)
 {
     switch (errnum) {
     case EADDRINUSE:
-        return "in use by another process (ss -ltnp shows which): stop it, or choose "
-               "another port";
+        return pf_proto_is_datagram(o->endpoint->proto)
+                   ? "in use by another process (ss -lunp shows which): stop it, or choose "
+                     "another port"
+                   : "in use by another process (ss -ltnp shows which): stop it, or choose "
+                     "another port";
     case EACCES:
         return o->port < 1024 ? "permission denied: ports below 1024 need root or "
                                 "CAP_NET_BIND_SERVICE"
@@ -413,7 +304,7 @@ advise_tcp(const struct opening *o, const struct target *t, int errnum)
     case EAFNOSUPPORT: return "this machine has no such IP version";
     case EMFILE: return "too many open files: raise the limit (ulimit -n, LimitNOFILE=)";
     case EINVAL:
-        if (lacks_scope(t))
+        if (pf_target_lacks_scope(t))
             return "a link-local address needs its interface, as in [fe80::1%eth0]:80";
         return strerror(errnum);
     default: return strerror(errnum);
@@ -421,7 +312,7 @@ advise_tcp(const struct opening *o, const struct target *t, int errnum)
 }
 
 static int
-refuse_tcp(const struct opening *o, const struct target *t, int errnum)
+refuse_target(const struct opening *o, const struct pf_target *t, int errnum)
 {
     const struct pf_listener *owner = errnum == EADDRINUSE ? find_port_owner(o) : NULL;
     char host[PF_ADDRESS_TEXT_BYTES];
@@ -432,7 +323,7 @@ refuse_tcp(const struct opening *o, const struct target *t, int errnum)
                             "port %u on %s: this server already listens on %s", o->port,
                             host, owner->address);
     return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum, "port %u on %s: %s", o->port,
-                        host, advise_tcp(o, t, errnum));
+                        host, advise(o, t, errnum));
 }
 
 /* What the kernel says at socket, setsockopt or bind where IPv6 is not compiled in,
@@ -445,7 +336,7 @@ means_no_ipv6(int errnum)
 
 /* "localhost" has an IPv6 address even where the machine has none. */
 static bool
-may_skip(const struct target *t, int errnum)
+may_skip(const struct pf_target *t, int errnum)
 {
     if (!t->optional || t->address.any.sa_family != AF_INET6)
         return false;
@@ -454,13 +345,13 @@ may_skip(const struct target *t, int errnum)
 }
 
 static int
-open_shard(struct opening *o, const struct target *t, unsigned shard)
+open_shard(struct opening *o, const struct pf_target *t, unsigned shard)
 {
     int r = check_room(o);
 
     if (r < 0)
         return r;
-    r = make_tcp(t, o->endpoint->backlog, shard == 0, o->endpoint->shards > 1);
+    r = make_socket(o->endpoint, t, shard);
     if (r < 0)
         return r;
     r = add_listener(o, r);
@@ -471,7 +362,7 @@ open_shard(struct opening *o, const struct target *t, unsigned shard)
 
 /* All of them have the port that the first one got. */
 static int
-open_shards(struct opening *o, struct target *t)
+open_shards(struct opening *o, struct pf_target *t)
 {
     int r = open_shard(o, t, 0);
 
@@ -484,19 +375,17 @@ open_shards(struct opening *o, struct target *t)
 }
 
 static int
-open_target(struct opening *o, struct target *t)
+open_target(struct opening *o, struct pf_target *t)
 {
     struct pf_listener *covering;
 
     pf_address_set_port(&t->address.any, o->port);
     covering = find_covering(o, t);
-    if (covering)
-        return count_covered(o, covering);
-    return open_shards(o, t);
+    return covering ? count_covered(o, covering) : open_shards(o, t);
 }
 
 static void
-narrow_to_ipv4(struct opening *o, struct target *t)
+narrow_to_ipv4(struct opening *o, struct pf_target *t)
 {
     tell(o, "no IPv6 here: listening on 0.0.0.0:%s only", o->endpoint->port);
     memset(t, 0, sizeof *t);
@@ -505,7 +394,7 @@ narrow_to_ipv4(struct opening *o, struct target *t)
 }
 
 static int
-serve_target(struct opening *o, struct target *t, bool last)
+serve_target(struct opening *o, struct pf_target *t, bool last)
 {
     char text[PF_ADDRESS_TEXT_BYTES];
     int e = open_target(o, t);
@@ -520,7 +409,7 @@ serve_target(struct opening *o, struct target *t, bool last)
         return 0;
     }
     if (e < 0)
-        return refuse_tcp(o, t, -e);
+        return refuse_target(o, t, -e);
     if (o->port == 0)
         o->port = pf_listener_port(&o->ls->table[o->ls->count - 1]);
     return 0;
@@ -531,8 +420,8 @@ serve_targets(struct opening *o)
 {
     int e = 0;
 
-    for (unsigned i = 0; e == 0 && i < o->count; i++)
-        e = serve_target(o, &o->targets[i], i + 1 == o->count);
+    for (unsigned i = 0; e == 0 && i < o->targets.count; i++)
+        e = serve_target(o, &o->targets.table[i], i + 1 == o->targets.count);
     return e;
 }
 
@@ -555,19 +444,28 @@ serve_targets_on_any_port(struct opening *o)
 }
 
 static int
-open_tcp(struct opening *o)
+open_ip(struct opening *o)
 {
-    int e = find_port(o);
+    int e = pf_targets_find(&o->targets, o->endpoint, o->error);
 
-    if (e == 0)
-        e = find_targets(o);
     if (e < 0)
         return e;
+    o->port = o->targets.port;
     return o->port == 0 ? serve_targets_on_any_port(o) : serve_targets(o);
 }
 
 /* ---- unix -----------------------------------------------------------------------------
  */
+
+/* A path is one socket, and a socket has one type. */
+static int
+refuse_type(const struct opening *o)
+{
+    return pf_error_set(o->error, PREFORK_EXIT_CONFIG, EADDRINUSE,
+                        "socket %s: this server already listens there with a socket of "
+                        "another type: choose another path for one of them",
+                        o->endpoint->port);
+}
 
 static int
 open_unix(struct opening *o)
@@ -579,7 +477,8 @@ open_unix(struct opening *o)
     for (unsigned i = 0; i < o->ls->count; i++) {
         struct pf_listener *l = &o->ls->table[i];
         if (l->family == AF_UNIX && strcmp(l->address, path) == 0)
-            return count_covered(o, l);
+            return differ(l->proto, o->endpoint->proto) ? refuse_type(o)
+                                                        : count_covered(o, l);
     }
     e = check_room(o);
     if (e < 0)
@@ -610,7 +509,7 @@ pf_listeners_open(struct pf_listeners *ls, const struct pf_endpoint *endpoint,
         .error = error,
         .first = ls->count,
     };
-    int e = endpoint->proto == PF_PROTO_UNIX ? open_unix(&o) : open_tcp(&o);
+    int e = pf_proto_is_unix(endpoint->proto) ? open_unix(&o) : open_ip(&o);
 
     if (e < 0)
         take_back(&o);
@@ -625,7 +524,7 @@ pf_listeners_shut(struct pf_listeners *ls)
         if (l->inherited)
             continue;
         pf_path_unlink(l->address, &l->file);
-        (void)shutdown(l->fd, SHUT_RD); /* fails only if it was done before */
+        (void)shutdown(l->fd, SHUT_RD); /* fails if it was done before, and for UDP */
     }
 }
 

@@ -1,4 +1,5 @@
-/* Listening sockets: from an endpoint to descriptors that accept, and back.
+/* Listening sockets: from an endpoint to descriptors that accept, or are bound for
+ * datagrams, and back.
  *
  * A struct pf_listeners is a fixed table that the master fills at start, before the
  * first fork; workers inherit it and only read it. Descriptors are close-on-exec and
@@ -29,6 +30,7 @@ struct pf_listener {
     unsigned shard;                     /* which of the sockets of its address, from 0 */
     bool inherited; /* handed in from outside: never shut down, never unlinked */
     bool v6only;
+    bool wildcard;                        /* bound to all addresses of the machine */
     char address[PF_LISTENER_TEXT_BYTES]; /* "127.0.0.1:8080", "[::1]:80", "/run/x.sock" */
     struct pf_path_file file; /* of a unix socket we made: unlinked when it is shut */
 };
@@ -56,20 +58,22 @@ PF_MUST_USE int pf_listeners_open(struct pf_listeners *ls,
                                   pf_listener_note *note, void *context,
                                   struct pf_error *error);
 
-/* Fill in family, v6only and address of *l from its descriptor. 0 or a negative errno,
- * then *l is untouched. */
+/* Fill in family, v6only, wildcard and address of *l from its descriptor. 0 or a negative
+ * errno, then *l is untouched. */
 PF_MUST_USE int pf_listener_learn(struct pf_listener *l);
 
 /* The port number a listener really has (port 0 is known by now); 0 for unix. */
 unsigned pf_listener_port(const struct pf_listener *l);
 
-/* Connections waiting to be accepted, all listeners together; a listener that cannot be
- * asked counts as 0. TCP by TCP_INFO (tcp(7)), unix by sock_diag(7). */
+/* Connections and datagrams that wait, all listeners together: a hint. A listener that
+ * cannot be asked counts as 0. */
 unsigned pf_listeners_queued(const struct pf_listeners *ls);
 
 /* No new connection from here on: shutdown(2) on the sockets that are ours, so that
- * clients are refused at once although busy workers still hold the descriptors. Paths
- * we made are unlinked. Inherited sockets are left alone: they belong to who made them. */
+ * clients are refused at once although busy workers still hold the descriptors. (A UDP
+ * port stays bound until the last of them is gone: datagrams still come in there, and
+ * nobody reads them.) Paths we made are unlinked. Inherited sockets are left alone: they
+ * belong to who made them. */
 void pf_listeners_shut(struct pf_listeners *ls);
 
 /* Close all descriptors of this process; *ls is empty afterwards. Unlinks nothing. */

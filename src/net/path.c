@@ -1,9 +1,9 @@
 /* The path of a unix socket comes and goes here.
  *
- * Opening is four steps: make the path free, bind, listen, give the file its owner and then
- * its mode. The socket is made with mode 0 (see make_private()), so the file is never more
- * open than it will be. Its rights go through a descriptor of the file itself, because the
- * path may lie in a directory where others can replace it.
+ * Opening is four steps: make the path free, bind, listen (for streams), give the file its
+ * owner and then its mode. The socket is made with mode 0 (see make_private()), so the file
+ * is never more open than it will be. Its rights go through a descriptor of the file
+ * itself, because the path may lie in a directory where others can replace it.
  *
  * What always holds: an existing path is removed only when it is a socket and connect(2)
  * says that nobody listens, and a path of ours only while it is still the file that we made
@@ -74,20 +74,21 @@ path_address(const char *path)
 }
 
 static int
-make_unix(void)
+make_unix(int type)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     return fd < 0 ? -errno : fd;
 }
 
-/* 1: somebody answers at the path, 0: nobody, or a negative errno. EAGAIN is a full queue,
- * EPROTOTYPE a datagram socket: both have an owner. */
+/* 1: somebody answers at the path, 0: nobody, or a negative errno. The
+ * question is that of a stream: EAGAIN is a full queue, EPROTOTYPE a datagram socket. Both
+ * have an owner. */
 static int
 ask_path(const char *path)
 {
     const struct sockaddr_un address = path_address(path);
-    int fd = make_unix();
+    int fd = make_unix(SOCK_STREAM);
     int e;
 
     if (fd < 0)
@@ -219,12 +220,12 @@ bind_path(const struct pf_endpoint *endpoint, int fd, struct pf_path_file *ret_f
 }
 
 static int
-listen_path(const struct pf_endpoint *endpoint, int fd, const struct pf_path_file *file,
-            struct pf_error *error)
+open_path(const struct pf_endpoint *endpoint, int fd, const struct pf_path_file *file,
+          struct pf_error *error)
 {
     int e;
 
-    if (listen(fd, endpoint->backlog) < 0)
+    if (!pf_proto_is_datagram(endpoint->proto) && listen(fd, endpoint->backlog) < 0)
         return refuse_file(endpoint->port, errno, error);
     e = has_rights(endpoint) ? open_rights(endpoint, file) : 0;
     return e < 0 ? pf_error_set(error, PREFORK_EXIT_SYSTEM, -e,
@@ -243,12 +244,12 @@ pf_path_open(const struct pf_endpoint *endpoint, struct pf_path_file *ret_file,
 
     if (e < 0)
         return e;
-    fd = make_unix();
+    fd = make_unix(pf_proto_socket_type(endpoint->proto));
     if (fd < 0)
         return refuse_file(endpoint->port, -fd, error);
     e = bind_path(endpoint, fd, &file, error);
     if (e == 0)
-        e = listen_path(endpoint, fd, &file, error);
+        e = open_path(endpoint, fd, &file, error);
     if (e < 0) {
         pf_path_unlink(endpoint->port, &file);
         (void)close(fd); /* nothing was written to it */

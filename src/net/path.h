@@ -18,7 +18,8 @@ struct pf_path_file {
     ino_t ino; /* 0: there is none, or it is not ours */
 };
 
-/* Listen at the path that a unix endpoint names, with its backlog, mode and owner. A path
+/* Listen (or, for datagrams, be bound) at the path that a unix endpoint names, with its
+ * backlog, mode and owner. A path
  * that exists is replaced only if it is a socket nobody answers on.
  *
  * The listening descriptor (close-on-exec, non-blocking; given) and the file in *ret_file,

@@ -1,10 +1,16 @@
-/* How many connections wait in the kernel to be accepted.
+/* How many connections and datagrams wait in the kernel.
  *
  * A TCP listener tells by TCP_INFO: on a listening socket tcpi_unacked is the length of the
  * queue. A unix listener has no such option; it is asked for by its inode with one
  * sock_diag(7) request, whose answer the kernel puts into the netlink socket before send(2)
  * returns. That is why a receive that does not wait is enough, and why nothing here can
  * block the master.
+ *
+ * A UDP socket tells the memory its queue takes (SO_MEMINFO) and the size of the first
+ * datagram; what the kernel needs for one of that size makes a number of the two. It is
+ * about right for datagrams of one size and never 0 while one waits. For unix datagrams
+ * memory is charged to the sender, so that all there is to ask is whether one waits: it
+ * counts as 1, and the pool grows by its spares at each look.
  *
  * The number is a hint for sizing the pool. So there is no error: what cannot be asked (an
  * old kernel, a filter on system calls, a socket already shut) counts as 0. No socket is
@@ -14,16 +20,23 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct question {
     struct nlmsghdr header;
     struct unix_diag_req unix_socket;
+};
+
+enum {
+    DATAGRAM_OVERHEAD = 768, /* bytes the kernel needs for a small datagram */
 };
 
 union answer {
@@ -40,6 +53,30 @@ ask_tcp(int fd)
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
         return 0;
     return info.tcpi_state == TCP_LISTEN ? info.tcpi_unacked : 0;
+}
+
+/* Larger datagrams take about twice their size. */
+static unsigned
+ask_udp(int fd)
+{
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t size = sizeof memory;
+    int first = 0;
+    uint32_t each;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0 ||
+        memory[SK_MEMINFO_RMEM_ALLOC] == 0 || ioctl(fd, SIOCINQ, &first) < 0)
+        return 0;
+    each = DATAGRAM_OVERHEAD + 2 * (uint32_t)first;
+    return memory[SK_MEMINFO_RMEM_ALLOC] < each ? 1 : memory[SK_MEMINFO_RMEM_ALLOC] / each;
+}
+
+static unsigned
+ask_unix_datagram(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLIN) != 0;
 }
 
 static bool
@@ -100,6 +137,17 @@ ask_unix(int netlink, int fd)
     return n < 0 ? 0 : read_answer(&a, (size_t)n, st.st_ino);
 }
 
+/* All that need no question by netlink. */
+static unsigned
+ask_plainly(const struct pf_listener *l)
+{
+    switch (l->proto) {
+    case PF_PROTO_UDP: return ask_udp(l->fd);
+    case PF_PROTO_UNIXDGRAM: return ask_unix_datagram(l->fd);
+    default: return ask_tcp(l->fd);
+    }
+}
+
 unsigned
 pf_listeners_queued(const struct pf_listeners *ls)
 {
@@ -108,8 +156,8 @@ pf_listeners_queued(const struct pf_listeners *ls)
 
     for (unsigned i = 0; i < ls->count; i++) {
         const struct pf_listener *l = &ls->table[i];
-        if (l->family != AF_UNIX) {
-            queued += ask_tcp(l->fd);
+        if (l->proto == PF_PROTO_UNIXDGRAM || l->family != AF_UNIX) {
+            queued += ask_plainly(l);
             continue;
         }
         if (netlink < 0)

@@ -42,6 +42,8 @@ struct pf_recipe {
     bool child_communication; /* a stream of the program's own between it and the master */
     bool no_close_by_child;   /* prefork_stop() in a worker ends that worker alone */
     bool client_stdio;        /* the connection on descriptors 0 and 1 */
+    unsigned udp_recv_len;    /* of datagram sockets that no port asks for, as in ... */
+    int udp_recv_flags;       /* ... struct pf_endpoint */
     unsigned max_requests;    /* connections a worker accepts in its life; 0: no limit */
     unsigned
         max_requests_jitter; /* percent of max_requests by which a life may be shorter */

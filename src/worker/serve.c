@@ -1,4 +1,5 @@
-/* Accept, handle, close, until asked to leave.
+/* Accept, handle, close, until asked to leave. Datagrams take the same way, except that
+ * they are received and not accepted (worker/datagram.c).
  *
  * The worker waits for its channel and its listeners together, in an epoll object of its
  * own. Two things follow. A request to leave is seen exactly here, between connections,
@@ -234,6 +235,13 @@ log_connect(struct prefork_worker *w)
 }
 
 void
+pf_worker_handle(struct prefork_worker *w)
+{
+    log_connect(w);
+    handle(w);
+}
+
+void
 pf_worker_connection(struct prefork_worker *w, int fd, const struct pf_listener *l)
 {
     const struct pf_recipe *recipe = w->heritage.recipe;
@@ -294,14 +302,27 @@ be_out_of(struct prefork_worker *w, unsigned index, int errnum)
     pass_on(w);
 }
 
-/* One connection from this listener, if there is one: true if it was served. shared: there
- * may be more where it came from, of which nobody was told. */
+/* Accept a connection or receive a datagram: 0, or an outcome of enum pf_accept_outcome. */
+static int
+take_one(struct prefork_worker *w, const struct pf_listener *l, int *ret_fd,
+         int *ret_errnum)
+{
+    struct prefork_conn *c = &w->conn;
+
+    if (pf_proto_is_datagram(l->proto))
+        return pf_datagrams_take(w, l, ret_errnum);
+    return pf_accept(l->fd, ret_fd, &c->peer.address, &c->peer.address_bytes, ret_errnum);
+}
+
+/* One connection from this listener, or some datagrams, if there are: true if they were
+ * served. shared: there may be more where they came from, of which nobody was told. */
 static bool
 take(struct prefork_worker *w, unsigned index, bool shared)
 {
-    struct prefork_conn *c = &w->conn;
+    const struct pf_listener *l = listener(w, index);
     int errnum = 0;
-    int fd;
+    bool left = false;
+    int fd = -1;
 
     if (w->resume_at[index] != 0)
         return false;
@@ -310,8 +331,7 @@ take(struct prefork_worker *w, unsigned index, bool shared)
         pass_on(w);
         return false;
     }
-    switch (pf_accept(listener(w, index)->fd, &fd, &c->peer.address, &c->peer.address_bytes,
-                      &errnum)) {
+    switch (take_one(w, l, &fd, &errnum)) {
     case 0: break;
     case PF_ACCEPT_E_PAUSE: be_out_of(w, index, errnum); return false;
     case PF_ACCEPT_E_CLOSED: pause_listener(w, index, PF_NEVER); return false;
@@ -321,8 +341,11 @@ take(struct prefork_worker *w, unsigned index, bool shared)
     if (shared)
         pass_on(w);
     give_turn(w);
-    pf_worker_connection(w, fd, listener(w, index));
-    if (w->heritage.recipe->accept_order == PF_ACCEPT_FAIR)
+    if (pf_proto_is_datagram(l->proto))
+        left = pf_datagrams_serve(w, l);
+    else
+        pf_worker_connection(w, fd, l);
+    if (left || w->heritage.recipe->accept_order == PF_ACCEPT_FAIR)
         requeue(w, index);
     count_request(w);
     return true;
@@ -383,6 +406,7 @@ pf_worker_serve(struct prefork_worker *w)
     struct pf_wait_event events[EVENTS_MAX];
 
     open_wait(w);
+    pf_datagrams_prepare(w);
     pf_worker_say_idle(w);
     while (!w->leaving) {
         pf_time resume = resume_listeners(w);

@@ -5,6 +5,7 @@
 #include "base/attr.h"
 #include "link/heritage.h"
 #include "net/connection.h"
+#include "net/datagram.h"
 #include "net/listener.h"
 #include "os/wait.h"
 
@@ -33,8 +34,9 @@ struct prefork_worker {
     unsigned long stop_at; /* requests after which not to accept any more; 0: never */
     unsigned paused;       /* listeners left out of the wait for now */
     pf_time resume_at[PF_LISTENERS_MAX]; /* 0: not paused */
-    int null_fd;              /* stdin and stdout between connections; -1: not used */
-    struct prefork_conn conn; /* the connection being served */
+    int null_fd;                 /* stdin and stdout between connections; -1: not used */
+    struct prefork_conn conn;    /* the connection being served */
+    struct pf_datagram datagram; /* or the datagram; its buffer lasts */
 };
 
 /* The life of a worker in the process that was just forked for it. */
@@ -65,6 +67,17 @@ bool pf_worker_admits(struct prefork_worker *w);
 
 /* admit.c: as prefork_peer_name(). */
 const char *pf_worker_peer_name(struct prefork_conn *c);
+
+/* serve.c: tell about w->conn, serve or deny it, with the hooks around it. */
+void pf_worker_handle(struct prefork_worker *w);
+
+/* datagram.c: a buffer, if there are sockets for datagrams; then: receive one from this
+ * listener as pf_datagram_receive(), and serve it and some of those behind it. True: the
+ * listener was left out of the wait and has to be put back. */
+void pf_datagrams_prepare(struct prefork_worker *w);
+PF_MUST_USE int pf_datagrams_take(struct prefork_worker *w, const struct pf_listener *l,
+                                  int *ret_errnum);
+bool pf_datagrams_serve(struct prefork_worker *w, const struct pf_listener *l);
 
 /* nowait.c: prepare the environment once; then a program for each connection. */
 void pf_nowait_prepare(struct prefork_worker *w);

@@ -215,7 +215,8 @@ class Server:
     @property
     def listeners(self):
         """The texts of its listeners, in order."""
-        found = self.find_log(r"notice: listening on (.*?)(?: \(inherited\))?$")
+        found = self.find_log(r"notice: listening on (.*?)"
+                              r"(?: \((?:udp|unixdgram)\))?(?: \(inherited\))?$")
         return [match.group(1) for match in found]
 
     @property

@@ -434,7 +434,8 @@ def test_programs_do_not_see_the_variables(server):
 
 @pytest.mark.parametrize("kind, sentence", [
     ("file", "descriptor 3 is not a socket"),
-    ("datagram", "descriptor 3 is not a stream socket"),
+    ("datagram", "descriptor 3 is not bound"),
+    ("raw", "descriptor 3 is neither a stream nor a datagram socket"),
     ("connected", "descriptor 3 does not listen"),
     ("closed", "descriptor 3 is not open"),
 ])
@@ -443,6 +444,7 @@ def test_a_wrong_descriptor_ends_the_start(server, kind, sentence):
     helper = server.program("hand_in", library=False)
     made = {"file": lambda: [open("/dev/null", "rb")],
             "datagram": lambda: [socket.socket(type=socket.SOCK_DGRAM)],
+            "raw": lambda: [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)],
             "connected": lambda: list(socket.socketpair()),
             "closed": lambda: []}[kind]()
     with copies(made) as (fds, names):
