@@ -38,6 +38,7 @@ prefork_free(struct prefork *p)
 {
     if (!p)
         return;
+    pf_config_close(&p->config);
     pf_settings_free(p->settings);
     free(p->program);
     free(p->name);
@@ -216,7 +217,7 @@ freeze(struct prefork *p)
 
     if (p->frozen)
         return 0;
-    p->config = (struct pf_config){0};
+    pf_config_close(&p->config);
     pf_log_open(p->name, (int)pf_settings_number(p->settings, PF_SETTING_LOG_LEVEL));
     r = choose_handler(p);
     if (r < 0)

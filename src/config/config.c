@@ -13,6 +13,7 @@
 #include "config/check.h"
 #include "config/freeze.h"
 #include "config/setting.h"
+#include "net/tls.h"
 #include "os/credential.h"
 #include <prefork/prefork.h>
 
@@ -273,6 +274,14 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     config->daemon = make_daemon(settings);
     freeze_recipe(settings, &config->recipe);
     return 0;
+}
+
+void
+pf_config_close(struct pf_config *config)
+{
+    for (unsigned i = 0; i < PF_CONFIG_ENDPOINTS_MAX; i++)
+        pf_tls_close(config->endpoints[i].tls);
+    *config = (struct pf_config){0};
 }
 
 /* ---- printing -------------------------------------------------------------------- */

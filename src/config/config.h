@@ -58,6 +58,9 @@ PF_MUST_USE int pf_config_freeze(struct pf_settings *settings, struct pf_config 
                                  pf_config_note *note, void *context,
                                  struct pf_error *error);
 
+/* Give back what freezing made; a config of zeros is fine. */
+void pf_config_close(struct pf_config *config);
+
 /* Print every setting as `key value  # origin`, lists one line each, in the file's own
  * grammar, so that the output can be loaded again. */
 void pf_config_print(const struct pf_settings *settings, FILE *to);

@@ -75,7 +75,8 @@ freeze_endpoint(const struct pf_freeze *f, unsigned index)
     if (r < 0)
         return pf_freeze_refuse(f, PF_SETTING_PORT, index, -r, "%s", error.text);
     e->backlog = (int)pf_port_number(&p, PF_SETTING_LISTEN);
-    return freeze_rights(&p, e);
+    r = freeze_rights(&p, e);
+    return r < 0 ? r : pf_freeze_tls(&p, e);
 }
 
 /* Tell about entries of a list that no port belongs to. */

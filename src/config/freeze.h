@@ -31,4 +31,8 @@ PF_MUST_USE int pf_freeze_group(const struct pf_freeze *f, enum pf_setting_id id
 /* endpoint.c: the ports, into config->endpoints. 0 or refused. */
 PF_MUST_USE int pf_freeze_endpoints(const struct pf_freeze *f);
 
+/* tls.c: certificates and keys of a port with protocol ssl, into e->tls. 0 or refused. */
+struct pf_port;
+PF_MUST_USE int pf_freeze_tls(const struct pf_port *p, struct pf_endpoint *e);
+
 #endif

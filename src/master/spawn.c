@@ -11,6 +11,7 @@
 #include "log/log.h"
 #include "master/master.h"
 #include "master/tags.h"
+#include "net/tls.h"
 #include "os/fd.h"
 #include "os/memory.h"
 #include "os/signal.h"
@@ -160,6 +161,7 @@ fork_worker(struct pf_master *m, unsigned slot)
         return r;
     if (app->pre_fork_hook)
         app->pre_fork_hook(app->data);
+    pf_tls_before_fork(m->setup.listeners, m->now);
     (void)fflush(NULL); /* or the child would print it again */
     r = pf_process_fork(&process);
     if (r == 0) {

@@ -21,6 +21,7 @@
 #include "master/daemon.h"
 #include "master/master.h"
 #include "net/inherit.h"
+#include "net/tls.h"
 #include "os/credential.h"
 #include "os/fd.h"
 #include "os/memory.h"
@@ -115,6 +116,7 @@ open_listeners(struct startup *s)
         if (r < 0)
             return r;
     }
+    pf_tls_prepare(s->listeners);
     return 0;
 }
 

@@ -3,11 +3,13 @@
  * The socket is blocking. Should a handler have made it non-blocking, reading and writing
  * here still behave as documented: they wait with poll(2). Output is not buffered: what
  * prefork_write() returned from is in the kernel. Input is read ahead only by
- * prefork_gets(), into a buffer of fixed size. */
+ * prefork_gets(), into a buffer of fixed size. With TLS all of it goes through the session
+ * (net/tls.c). */
 #include "net/connection.h"
 
 #include "base/address.h"
 #include "net/listener.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,6 +23,7 @@ pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener *lis
 {
     c->fd = fd;
     c->listener = listener;
+    c->tls = NULL;
     c->peer.known = true;
     c->peer.text[0] = c->peer.host[0] = '\0';
     c->local.known = false;
@@ -31,6 +34,7 @@ pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener *lis
 void
 pf_connection_close(struct prefork_conn *c)
 {
+    pf_tls_finish(c);
     (void)close(c->fd);
     c->fd = -1;
 }
@@ -57,6 +61,8 @@ retry(int fd, short events)
 static ssize_t
 receive(struct prefork_conn *c, void *buffer, size_t size)
 {
+    if (c->tls)
+        return pf_tls_read(c, buffer, size);
     for (;;) {
         ssize_t n = recv(c->fd, buffer, size, 0);
         int r;
@@ -134,6 +140,8 @@ pf_connection_write(struct prefork_conn *c, const void *bytes, size_t size)
 {
     const char *next = bytes;
 
+    if (c->tls)
+        return pf_tls_write(c, bytes, size);
     while (size > 0) {
         ssize_t n = send(c->fd, next, size, MSG_NOSIGNAL);
         if (n >= 0) {

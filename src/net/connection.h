@@ -15,6 +15,7 @@
 
 struct prefork_worker;
 struct pf_listener;
+struct pf_tls_session;
 
 enum {
     PF_CONNECTION_TEXT_BYTES = 128,
@@ -34,6 +35,7 @@ struct prefork_conn {
     int fd;
     struct prefork_worker *worker;      /* borrowed */
     const struct pf_listener *listener; /* where it came in; borrowed */
+    struct pf_tls_session *tls;         /* net/tls.c owns it; NULL: plain */
     struct pf_connection_end peer;
     struct pf_connection_end local;
     size_t input_start; /* bytes of input consumed */
@@ -45,7 +47,7 @@ struct prefork_conn {
  * fill: c->peer.address and address_bytes are set before. */
 void pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener *listener);
 
-/* Close the descriptor. */
+/* Take leave, with TLS, and close the descriptor. */
 void pf_connection_close(struct prefork_conn *c);
 
 /* As prefork_read(), prefork_gets(), prefork_write(), prefork_vprintf(). */

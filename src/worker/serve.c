@@ -201,11 +201,13 @@ serve_connection(struct prefork_worker *w, int fd, const struct pf_listener *l)
     w->conn.worker = w;
     pf_connection_open(&w->conn, fd, l);
     log_connect(w);
-    if (recipe->client_stdio)
-        bind_stdio(w, fd);
-    handle(w);
-    if (recipe->client_stdio)
-        unbind_stdio(w);
+    if (pf_worker_secure(w)) {
+        if (recipe->client_stdio)
+            bind_stdio(w, fd);
+        handle(w);
+        if (recipe->client_stdio)
+            unbind_stdio(w);
+    }
     pf_connection_close(&w->conn);
     if (recipe->app.post_client_connection_hook)
         recipe->app.post_client_connection_hook(w, recipe->app.data);

@@ -47,6 +47,10 @@ void pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritag
 /* serve.c: accept, handle, close, until asked to leave. */
 void pf_worker_serve(struct prefork_worker *w);
 
+/* secure.c: the handshake, if the connection came in on a port with TLS. False: it failed,
+ * which is logged and told to the program; the connection is good for nothing. */
+bool pf_worker_secure(struct prefork_worker *w);
+
 /* nowait.c: prepare the environment once; then a program for each connection. */
 void pf_nowait_prepare(struct prefork_worker *w);
 void pf_nowait_serve(struct prefork_worker *w);
