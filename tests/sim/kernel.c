@@ -7,6 +7,7 @@
  * Time passes in the middle of a turn too: a fork takes its time, and while the master is
  * in it workers take connections, finish and die. That is how the moments between a plan
  * and its act, and between an act and the next sleep, come to be tried. */
+#include "net/tls.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/memory.h"
@@ -653,6 +654,14 @@ pf_worker_main(const struct pf_heritage *heritage)
 /* ---- doors
  * ----------------------------------------------------------------------------------------
  */
+
+/* No door of this kernel has TLS. */
+void
+pf_tls_before_fork(const struct pf_listeners *listeners, pf_time now)
+{
+    (void)listeners;
+    (void)now;
+}
 
 unsigned
 pf_listeners_queued(const struct pf_listeners *ls)
