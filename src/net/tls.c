@@ -313,12 +313,6 @@ pf_tls_shut(struct prefork_conn *c)
     return module->shut(c->tls);
 }
 
-bool
-pf_tls_has_input(const struct prefork_conn *c)
-{
-    return module->has_input(c->tls);
-}
-
 const char *
 pf_tls_fact(struct prefork_conn *c, enum pf_tls_fact fact)
 {

@@ -58,9 +58,6 @@ ssize_t pf_tls_try_write(struct prefork_conn *c, const void *bytes, size_t size,
                          short *ret_wants);
 int pf_tls_shut(struct prefork_conn *c);
 
-/* Bytes were received that poll(2) on the socket does not tell of. */
-bool pf_tls_has_input(const struct prefork_conn *c);
-
 /* Facts; "" and false on a connection that has no TLS. Borrowed until pf_tls_finish(). */
 const char *pf_tls_fact(struct prefork_conn *c, enum pf_tls_fact fact);
 bool pf_tls_is_verified(const struct prefork_conn *c);

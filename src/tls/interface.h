@@ -126,7 +126,6 @@ struct pf_tls_module {
     int (*shut)(struct pf_tls_session *s);
 
     short (*wants)(const struct pf_tls_session *s);        /* POLLIN or POLLOUT */
-    bool (*has_input)(const struct pf_tls_session *s);     /* that poll(2) cannot see */
     const char *(*reason)(const struct pf_tls_session *s); /* of the last failure */
 
     /* "" if there is none. Borrowed until the session ends. */

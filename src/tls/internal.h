@@ -54,7 +54,6 @@ ssize_t pf_session_read(struct pf_tls_session *s, void *buffer, size_t size);
 ssize_t pf_session_write(struct pf_tls_session *s, const void *bytes, size_t size);
 int pf_session_shut(struct pf_tls_session *s);
 short pf_session_wants(const struct pf_tls_session *s);
-bool pf_session_has_input(const struct pf_tls_session *s);
 const char *pf_session_reason(const struct pf_tls_session *s);
 const char *pf_session_fact(struct pf_tls_session *s, enum pf_tls_fact fact);
 bool pf_session_is_verified(const struct pf_tls_session *s);

@@ -21,7 +21,6 @@ __attribute__((visibility("default"))) const struct pf_tls_module prefork_tls_mo
     .write = pf_session_write,
     .shut = pf_session_shut,
     .wants = pf_session_wants,
-    .has_input = pf_session_has_input,
     .reason = pf_session_reason,
     .fact = pf_session_fact,
     .is_verified = pf_session_is_verified,

@@ -273,12 +273,6 @@ pf_session_wants(const struct pf_tls_session *s)
     return s->wants;
 }
 
-bool
-pf_session_has_input(const struct pf_tls_session *s)
-{
-    return SSL_has_pending(s->ssl) == 1;
-}
-
 const char *
 pf_session_reason(const struct pf_tls_session *s)
 {

@@ -55,6 +55,14 @@ bool pf_worker_secure(struct prefork_worker *w);
 void pf_nowait_prepare(struct prefork_worker *w);
 void pf_nowait_serve(struct prefork_worker *w);
 
+/* relay.c: the program for a connection with TLS. As pf_process_run(). */
+PF_MUST_USE int pf_relay_run(struct prefork_worker *w, char *const environment[],
+                             int *ret_wait_status);
+
+/* tie.c: stdin and stdout are a connection with TLS, and what they were before. */
+void pf_tie_stdio(struct prefork_worker *w);
+void pf_untie_stdio(void);
+
 /* wait.c: become a program that accepts by itself. */
 PF_NORETURN void pf_wait_become(struct prefork_worker *w);
 
