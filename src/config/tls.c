@@ -181,9 +181,9 @@ static enum pf_tls_verify
 verify_mode(const struct pf_port *p)
 {
     static const enum pf_tls_verify modes[] = {
-        PF_TLS_VERIFY_NONE, PF_TLS_VERIFY_PEER,    PF_TLS_VERIFY_REQUIRE,
-        PF_TLS_VERIFY_NONE, PF_TLS_VERIFY_PEER,    PF_TLS_VERIFY_REQUIRE,
-        PF_TLS_VERIFY_PEER, PF_TLS_VERIFY_REQUIRE,
+        PF_TLS_VERIFY_NONE, PF_TLS_VERIFY_PEER, PF_TLS_VERIFY_REQUIRE, /* the names */
+        PF_TLS_VERIFY_NONE, PF_TLS_VERIFY_PEER, PF_TLS_VERIFY_REQUIRE, /* 0 1 3 */
+        PF_TLS_VERIFY_NONE, PF_TLS_VERIFY_PEER, PF_TLS_VERIFY_REQUIRE, /* 4 5 7 */
     };
 
     return modes[pf_port_choice(p, PF_SETTING_SSL_VERIFY_MODE)];

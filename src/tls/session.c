@@ -236,7 +236,10 @@ pf_session_read(struct pf_tls_session *s, void *buffer, size_t size)
 
     ERR_clear_error();
     result = SSL_read_ex(s->ssl, buffer, size, &n);
-    return result == 1 ? (ssize_t)n : outcome(s, result);
+    if (result == 1)
+        return (ssize_t)n;
+    result = outcome(s, result);
+    return result == -EPIPE ? -ECONNRESET : result; /* as the kernel names a late reset */
 }
 
 ssize_t

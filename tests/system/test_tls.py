@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from certificates import certificates  # noqa: F401
-from support import (PATIENCE, PREFORK, connect, converse, is_alive, read_all, read_line,
+from support import (EXAMPLES, PATIENCE, PREFORK, converse, is_alive, read_all, read_line,
                      wait_until)
 
 V12 = ssl.TLSVersion.TLSv1_2
@@ -227,13 +227,15 @@ def test_W27_each_port_keeps_its_certificate(server, certificates):
 # ---- certificates of clients --------------------------------------------------------------
 
 
-def test_clients_are_not_asked_by_default(server, certificates):
-    s = server.start(server.program("tls"), port=port(certificates.server))
+@pytest.mark.parametrize("mode", ["none", "0", "4"])
+def test_clients_are_not_asked(server, certificates, mode):
+    s = server.start(server.program("tls"),
+                     port=port(certificates.server, f"SSL_verify_mode={mode}"))
     found = facts(s, certificates.context(show=certificates.client))
     assert (found["subject"], found["verified"]) == ("", "0")
 
 
-@pytest.mark.parametrize("mode", ["peer", "1"])
+@pytest.mark.parametrize("mode", ["peer", "1", "5"])
 def test_clients_may_show_a_certificate(server, certificates, mode):
     s = server.start(server.program("tls"), port=port(
         certificates.server, f"SSL_verify_mode={mode}", f"SSL_ca_file={certificates.ca}"))
@@ -331,7 +333,7 @@ def test_a_resumed_session_keeps_the_client(server, certificates):
 def key_name(server, certificates, path):
     """The name of the key that tickets are made with now; the session is kept in path."""
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_2",
-               "-CAfile", certificates.ca, "-sess_out", path, "-quiet"]
+               "-CAfile", certificates.ca, "-sess_out", path]
     subprocess.run(command, input=b"", capture_output=True, check=False, timeout=PATIENCE)
     text = subprocess.run(["openssl", "sess_id", "-in", path, "-noout", "-text"], check=True,
                           capture_output=True, text=True, timeout=PATIENCE).stdout
@@ -349,7 +351,7 @@ def is_resumed(server, certificates, path):
 
 
 def test_ticket_keys_rotate(server, certificates, tmp_path):
-    """The client of an epoch is known in the next, and not in the one after it. What epoch it
+    """The session of an epoch is known in the next, and not in the one after it. What epoch it
     is now, the name of the key in a fresh ticket tells."""
     s = server.start(server.program("tls"),
                      port=port(certificates.server, "SSL_ticket_rotation=4"), min_servers=3,
@@ -384,17 +386,16 @@ def test_large_transfers(server, certificates, version):
     assert reply.split() == [str(len(data)).encode(), str(weak_sum(data)).encode(), b"0"]
     reply = converse_tls(s, certificates.context(version), b"pour 5000003\n")
     assert len(reply) == 5000003
-    assert hashlib.sha256(reply).digest() == hashlib.sha256(
-        bytes(i % 251 for i in range(251)) * 20000)[:0] or reply == (
-            bytes(range(251)) * 19921)[:5000003]
+    assert reply == (bytes(range(251)) * 19921)[:5000003]
 
 
 def test_a_cut_stream_is_no_end(server, certificates):
     s = server.start(server.program("tls"), port=port(certificates.server))
     talk = Talk(s, certificates.context())
     talk.send(b"swallow\nhalf")
-    talk.close()
+    talk.raw.shutdown(socket.SHUT_WR)  # without a farewell
     s.wait_log(r"swallowed 4, then -104")
+    talk.close()
     assert converse_tls(s, certificates.context(), b"swallow\nhalf").split()[2] == b"0"
 
 
@@ -442,11 +443,8 @@ def test_a_program_behind_tls(server, certificates):
 
 def pump(server, context, data):
     """Send and read at the same time."""
-    talk = secure(server, context)
-    received = []
-    reader = threading.Thread(target=lambda: received.append(talk.recv(1)))
-    with talk:
-        talk.settimeout(PATIENCE)
+    parts = []
+    with secure(server, context) as talk:
         for at in range(0, len(data), 65536):
             part = data[at:at + 65536]
             sender = threading.Thread(target=talk.sendall, args=(part,))
@@ -455,9 +453,8 @@ def pump(server, context, data):
             while len(got) < len(part):
                 got += talk.recv(65536)
             sender.join()
-            received.append(got)
-    del reader
-    return b"".join(received)
+            parts.append(got)
+    return b"".join(parts)
 
 
 def test_large_transfers_through_a_program(server, certificates):
@@ -473,18 +470,10 @@ def test_large_transfers_through_a_program(server, certificates):
 def test_a_program_that_reads_late_or_never(server, certificates):
     s = server.serve(server.script("exec 3<&0; head -c 2000000 /dev/zero; sha256sum <&3"),
                      port=port(certificates.server))
-    data = os.urandom(700_000)
-    reply = {}
-    talk = Talk(s, certificates.context())
-    sender = threading.Thread(target=lambda: None)
-    sender.start()
-    talk.send(data[:100])
-    talk.farewell()
-    reply = talk.read_all()
-    talk.close()
-    sender.join()
+    data = os.urandom(100)
+    reply = converse_tls(s, certificates.context(), data)
     assert reply[:2000000] == bytes(2000000)
-    assert reply[2000000:].split()[0].decode() == hashlib.sha256(data[:100]).hexdigest()
+    assert reply[2000000:].split()[0].decode() == hashlib.sha256(data).hexdigest()
     s = server.serve(server.script("echo bye", name="deaf"), port=port(certificates.server))
     assert converse_tls(s, certificates.context(), b"x" * 1000) == b"bye\n"
 
@@ -735,7 +724,7 @@ def test_bad_files_are_found_at_start(server, certificates, tmp_path):
             assert done.returncode == 0, done.stderr
             continue
         assert done.returncode == 78, words
-        assert f"{conf}:2: port: " in done.stderr and sentence in done.stderr, done.stderr
+        assert f"{conf}:2: " in done.stderr and sentence in done.stderr, done.stderr
         assert done.stderr.count("\n") == 1
         done = server.prefork("serve", "--conf_file", conf, "--", "cat")
         assert done.returncode == 78 and sentence in done.stderr
@@ -761,11 +750,8 @@ def test_what_does_not_go_together(server, certificates, words, command, sentenc
 
 
 def test_main_loop_does_not_speak_tls(server, certificates):
-    done = server.command(BUILD_JOBS, "--port", port(certificates.server))
+    done = server.command(EXAMPLES / "jobs", "--port", port(certificates.server))
     assert done.returncode == 78 and "use process_request" in done.stderr
-
-
-BUILD_JOBS = PREFORK.parent / "examples" / "jobs"
 
 
 def test_the_program_knows_the_password(server, certificates):
