@@ -1,7 +1,8 @@
 /* The limit of TLS: OpenSSL and the kernel, when nobody is in the way.
  *
- *   bare-tls PORT WORKERS CERT KEY   WORKERS forked children that accept, shake hands, read,
- *                                    write, say farewell, close
+ *   bare-tls PORT WORKERS CERT KEY
+ *
+ * WORKERS forked children accept, shake hands, read, write, say farewell and close.
  *
  * Everything that the library sets as well is set here: the same certificate, versions and
  * ciphers, tickets instead of a cache, one system call for a record, no waiting for
@@ -42,7 +43,8 @@ open_context(const char *cert, const char *key)
         errx(1, "%s, %s: cannot be used", cert, key);
     (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    (void)SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION);
+    (void)SSL_CTX_set_options(ctx,
+                              SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_read_ahead(ctx, 1);
     return ctx;
 }

@@ -54,8 +54,8 @@ bool pf_port_has_own(const struct pf_port *p, enum pf_setting_id id);
 unsigned pf_port_item_count(const struct pf_port *p, enum pf_setting_id id);
 const char *pf_port_item(const struct pf_port *p, enum pf_setting_id id, unsigned index);
 
-/* The setting, and the index in it, whose origin is that of the value: the port itself if the
- * value is its own. */
+/* The setting, and the index in it, whose origin is that of the value: the port itself if
+ * the value is its own. */
 enum pf_setting_id pf_port_said_by(const struct pf_port *p, enum pf_setting_id id,
                                    unsigned *ret_index);
 

@@ -3,10 +3,11 @@
  * Reading happens here, while settings are checked: `prefork check` finds what a start
  * would find, the rights are the starter's, and a mistake is told with the place where the
  * file was named. From here on nothing of it is read again. */
+#include "net/tls.h"
+
 #include "base/text.h"
 #include "config/freeze.h"
 #include "config/port.h"
-#include "net/tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -39,11 +40,11 @@ static bool
 find_version(const char *s, size_t length, struct version *ret_version)
 {
     static const struct version known[] = {
-        {"TLSv1_2", 7, true, false}, {"TLSv12", 6, true, false},
-        {"TLSv1_3", 7, false, true}, {"TLSv13", 6, false, true},
-        {"TLS", 3, true, true},      {"SSLv23", 6, true, true},
-        {"SSLv2/3", 7, true, true},  {"SSLv2", 5, false, false},
-        {"SSLv3", 5, false, false},  {"TLSv1", 5, false, false},
+        {"TLSv1_2", 7, true, false},  {"TLSv12", 6, true, false},
+        {"TLSv1_3", 7, false, true},  {"TLSv13", 6, false, true},
+        {"TLS", 3, true, true},       {"SSLv23", 6, true, true},
+        {"SSLv2/3", 7, true, true},   {"SSLv2", 5, false, false},
+        {"SSLv3", 5, false, false},   {"TLSv1", 5, false, false},
         {"TLSv1_1", 7, false, false}, {"TLSv11", 6, false, false},
     };
 
@@ -224,13 +225,12 @@ check(const struct pf_port *p, const struct pf_tls_setup *setup)
     enum pf_handler handler = f->config->recipe.handler;
 
     if (handler == PF_HANDLER_WAIT || handler == PF_HANDLER_MAIN_LOOP)
-        return pf_freeze_refuse(f, PF_SETTING_PORT, p->index, EINVAL,
-                                "%s accepts by itself and would meet TLS it does not speak; "
-                                "with protocol ssl use %s",
-                                handler == PF_HANDLER_WAIT ? "a program with handler wait"
-                                                           : "main_loop",
-                                handler == PF_HANDLER_WAIT ? "handler nowait"
-                                                           : "process_request");
+        return pf_freeze_refuse(
+            f, PF_SETTING_PORT, p->index, EINVAL,
+            "%s accepts by itself and would meet TLS it does not speak; "
+            "with protocol ssl use %s",
+            handler == PF_HANDLER_WAIT ? "a program with handler wait" : "main_loop",
+            handler == PF_HANDLER_WAIT ? "handler nowait" : "process_request");
     if (!setup->pair.cert_file)
         return pf_freeze_refuse(f, PF_SETTING_PORT, p->index, EINVAL,
                                 "protocol ssl needs SSL_cert_file, a PEM file with the "

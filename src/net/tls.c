@@ -264,9 +264,9 @@ pf_tls_write(struct prefork_conn *c, const void *bytes, size_t size)
     return 0;
 }
 
-/* What the client sent and nobody read would make the kernel reset the connection when it is
- * closed, and the client might lose what it was sent last. On a plain connection that takes
- * a client that sends too much; here its farewell is enough. */
+/* What the client sent and nobody read would make the kernel reset the connection when it
+ * is closed, and the client might lose what it was sent last. On a plain connection that
+ * takes a client that sends too much; here its farewell is enough. */
 static void
 drain(const struct prefork_conn *c)
 {

@@ -6,9 +6,8 @@
  *
  * Sessions are kept by clients alone (tls/ticket.c): a cache of ours would have to be
  * shared by all workers and locked. */
-#include "tls/internal.h"
-
 #include "os/clock.h"
+#include "tls/internal.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -71,7 +70,8 @@ choose_protocol(SSL *ssl, const unsigned char **ret_name, unsigned char *ret_len
 static void
 set_versions(SSL_CTX *ctx, const struct pf_tls_setup *setup)
 {
-    (void)SSL_CTX_set_min_proto_version(ctx, setup->tls12 ? TLS1_2_VERSION : TLS1_3_VERSION);
+    (void)SSL_CTX_set_min_proto_version(ctx,
+                                        setup->tls12 ? TLS1_2_VERSION : TLS1_3_VERSION);
     (void)SSL_CTX_set_max_proto_version(ctx, setup->tls13 ? 0 : TLS1_2_VERSION);
 }
 
@@ -126,8 +126,8 @@ set_tickets(struct pf_tls_context *context, const struct pf_tls_setup *setup)
 
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     (void)SSL_CTX_set_num_tickets(ctx, TICKETS);
-    (void)SSL_CTX_set_timeout(ctx, (long)((2 * setup->ticket_rotation + PF_SECOND - 1) /
-                                          PF_SECOND));
+    (void)SSL_CTX_set_timeout(
+        ctx, (long)((2 * setup->ticket_rotation + PF_SECOND - 1) / PF_SECOND));
     pf_ticket_install(ctx, &context->tickets);
 }
 

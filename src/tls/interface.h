@@ -130,7 +130,8 @@ struct pf_tls_module {
 
     /* "" if there is none. Borrowed until the session ends. */
     const char *(*fact)(struct pf_tls_session *s, enum pf_tls_fact fact);
-    bool (*is_verified)(const struct pf_tls_session *s); /* a certificate was, and is good */
+    bool (*is_verified)(
+        const struct pf_tls_session *s); /* a certificate was, and is good */
     bool (*is_resumed)(const struct pf_tls_session *s);
 };
 

@@ -140,8 +140,7 @@ ask(char *buffer, int size, int writing, void *userdata)
         length = read_password(a, buffer, (size_t)size);
         a->refused = length < 0;
     } else if (a->setup->passwd) {
-        length =
-            a->setup->passwd(buffer, (size_t)size, a->key_file, a->setup->data);
+        length = a->setup->passwd(buffer, (size_t)size, a->key_file, a->setup->data);
         if (length > size)
             length = -1;
     }

@@ -26,11 +26,11 @@ struct pf_tls_session {
     SSL *ssl;
     struct prefork_conn *owner; /* borrowed */
     int fd;
-    int errnum;   /* of the socket's last failure; 0: it did not fail */
-    bool ended;   /* the socket's stream ended */
-    bool broken;  /* nothing more can be said by TLS */
-    short wants;  /* after -EAGAIN */
-    char *subject; /* of the client's certificate, once it was asked for */
+    int errnum;            /* of the socket's last failure; 0: it did not fail */
+    bool ended;            /* the socket's stream ended */
+    bool broken;           /* nothing more can be said by TLS */
+    short wants;           /* after -EAGAIN */
+    char *subject;         /* of the client's certificate, once it was asked for */
     char name[NAME_BYTES]; /* of the host, as the client said it */
     char protocol[NAME_BYTES];
     char reason[REASON_BYTES];
@@ -137,8 +137,7 @@ attach(struct pf_tls_session *s)
 }
 
 struct pf_tls_session *
-pf_session_start(struct pf_tls_context *context, int fd,
-                 struct prefork_conn *owner)
+pf_session_start(struct pf_tls_context *context, int fd, struct prefork_conn *owner)
 {
     struct pf_tls_session *s = calloc(1, sizeof *s);
 
@@ -393,10 +392,9 @@ pf_session_judge(int good, X509_STORE_CTX *store)
     if (!s->context->judge)
         return good;
     name = certificate ? print_name(X509_get_subject_name(certificate)) : NULL;
-    accepted = s->context->judge(s->owner, good == 1, X509_STORE_CTX_get_error_depth(store),
-                                 name ? name : "",
-                                 good ? "" : X509_verify_cert_error_string(error),
-                                 s->context->data);
+    accepted = s->context->judge(
+        s->owner, good == 1, X509_STORE_CTX_get_error_depth(store), name ? name : "",
+        good ? "" : X509_verify_cert_error_string(error), s->context->data);
     OPENSSL_free(name);
     if (!accepted && good)
         X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);

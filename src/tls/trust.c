@@ -19,14 +19,14 @@ enum {
 
 /* Certificates of a file: trusted, and named to clients. */
 static bool
-trust_file(SSL_CTX *ctx, STACK_OF(X509_NAME) *names, const char *path)
+trust_file(SSL_CTX *ctx, STACK_OF(X509_NAME) * names, const char *path)
 {
     return SSL_CTX_load_verify_locations(ctx, path, NULL) == 1 &&
            SSL_add_file_cert_subjects_to_stack(names, path) == 1;
 }
 
 static int
-read_file(SSL_CTX *ctx, STACK_OF(X509_NAME) *names, const char *path,
+read_file(SSL_CTX *ctx, STACK_OF(X509_NAME) * names, const char *path,
           struct pf_tls_fault *fault)
 {
     if (access(path, R_OK) < 0)
@@ -49,7 +49,7 @@ is_regular(const char *path)
 
 /* Files that hold something else may lie there too. */
 static int
-read_directory(SSL_CTX *ctx, STACK_OF(X509_NAME) *names, const char *path,
+read_directory(SSL_CTX *ctx, STACK_OF(X509_NAME) * names, const char *path,
                struct pf_tls_fault *fault)
 {
     DIR *directory = opendir(path);

@@ -2,7 +2,8 @@
  *
  * It is done by the worker that took the connection, before any hook sees it. A client that
  * fails here is the internet as usual: it costs the worker the time until it is known, at
- * most SSL_handshake_timeout, and nothing else. It is logged at the level of connections. */
+ * most SSL_handshake_timeout, and nothing else. It is logged at the level of connections.
+ */
 #include "log/log.h"
 #include "net/tls.h"
 #include "worker/recipe.h"
