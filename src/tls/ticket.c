@@ -160,10 +160,11 @@ make(struct pf_ticket_keys *keys, unsigned char *name, unsigned char *iv,
     return 1;
 }
 
-/* 0: not our ticket, go on without; 1: ours; 2: ours, and time for a new one. */
+/* 0: not our ticket, go on without; 1: ours; 2: ours, and the client is to have another:
+ * because the key is the older one, or because with TLS 1.3 it uses each but once. */
 static int
-take(struct pf_ticket_keys *keys, const unsigned char *name, const unsigned char *iv,
-     EVP_CIPHER_CTX *cipher, mac_state *mac)
+take(SSL *ssl, struct pf_ticket_keys *keys, const unsigned char *name,
+     const unsigned char *iv, EVP_CIPHER_CTX *cipher, mac_state *mac)
 {
     const struct pf_ticket_epoch *epoch = NULL;
 
@@ -177,7 +178,7 @@ take(struct pf_ticket_keys *keys, const unsigned char *name, const unsigned char
     if (start_mac(mac, epoch->mac) != 1 ||
         EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, epoch->cipher, iv) != 1)
         return -1;
-    return epoch == &keys->present ? 1 : 2;
+    return epoch == &keys->present && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
 }
 
 static int
@@ -187,7 +188,8 @@ use_keys(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *ciphe
     struct pf_ticket_keys *keys = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), keys_index);
 
     pf_ticket_advance(keys, pf_clock_now());
-    return encrypt ? make(keys, name, iv, cipher, mac) : take(keys, name, iv, cipher, mac);
+    return encrypt ? make(keys, name, iv, cipher, mac)
+                   : take(ssl, keys, name, iv, cipher, mac);
 }
 
 void

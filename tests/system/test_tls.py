@@ -301,6 +301,17 @@ def test_any_worker_resumes_a_session(server, certificates, version):
     s.wait_until(another, "three other workers")
 
 
+def test_a_resumed_session_gets_another_ticket(server, certificates):
+    """With TLS 1.3 clients use a ticket once: without another they could resume but once."""
+    s = server.start(server.program("tls"), port=port(certificates.server))
+    context = certificates.context(V13)
+    session = facts(s, context)["session"]
+    for _ in range(3):
+        found = facts(s, context, session=session)
+        assert found["resumed"] == "1" and found["session"] != session
+        session = found["session"]
+
+
 @pytest.mark.parametrize("version", [V12, V13])
 def test_workers_born_later_resume_sessions(server, certificates, version):
     s = server.start(server.program("tls"), port=port(certificates.server), min_servers=2)
