@@ -19,6 +19,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -408,6 +409,62 @@ def row_access(bench, blocks=1000, patterns=100, rounds=200):
               max(plain, named) <= 5)
 
 
+def make_pair(directory):
+    """A certificate of the usual kind (ECDSA, P-256) and its key."""
+    cert, key = os.path.join(directory, "cert.pem"), os.path.join(directory, "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
+                    "-days", "2", "-keyout", key, "-out", cert], check=True,
+                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return cert, key
+
+
+def tls_once(bench, start, kind, connections):
+    """Handshakes per second, and CPU of all server processes for one."""
+    port = next_port()
+    server = start(port)
+
+    def load_tls(count):
+        out = subprocess.run([bench.path("client-tls"), kind, "127.0.0.1", str(port),
+                              str(count), str(CLIENTS)], check=True, text=True,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+        answered, failed, microseconds = map(int, out.split())
+        if failed:
+            raise RuntimeError(f"{failed} of {count} handshakes failed")
+        return answered, microseconds
+    load_tls(320)
+    tree = server.tree()
+    before = cpu_ns(tree)
+    answered, microseconds = load_tls(connections)
+    cpu = (cpu_ns(tree) - before) / answered / 1000
+    server.stop()
+    return answered / microseconds * 1e6, cpu
+
+
+def row_tls(bench, pairs=7, connections=1600):
+    """Handshakes, full and resumed, beside a bare loop over OpenSSL."""
+    with tempfile.TemporaryDirectory() as directory:
+        cert, key = make_pair(directory)
+
+        def ours(port):
+            return Server([bench.path("answer"), "--port", f"127.0.0.1:{port}/ssl",
+                           "--SSL_cert_file", cert, "--SSL_key_file", key, *pinned(WORKERS)],
+                          "ready")
+
+        def bare(port):
+            return Server([bench.path("bare-tls"), str(port), str(WORKERS), cert, key],
+                          "ready", "stdout")
+        for kind in "full", "resumed":
+            both = [(tls_once(bench, ours, kind, connections),
+                     tls_once(bench, bare, kind, connections)) for _ in range(pairs)]
+            rates = [a[0] / b[0] for a, b in both]
+            cpus = [a[1] / b[1] for a, b in both]
+            bench.row("tls", f"{kind}: {statistics.median(a[0] for a, _ in both):.0f} "
+                      f"handshakes/s, bare loop {statistics.median(b[0] for _, b in both):.0f}: "
+                      f"ratio {spread(rates)}, bound 0.95; CPU ratio {spread(cpus)}",
+                      statistics.median(rates) >= 0.95)
+
+
 ROWS = {
     "syscalls": row_syscalls,
     "wakeups": row_wakeups,
@@ -418,6 +475,7 @@ ROWS = {
     "udp": row_udp,
     "storm": row_storm,
     "access": row_access,
+    "tls": row_tls,
 }
 
 

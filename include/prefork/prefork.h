@@ -108,6 +108,10 @@ struct prefork_app {
     /* Before settings are parsed: prefork_set() here gives the program's own defaults,
      * which file and command line override. */
     int (*configure_hook)(struct prefork *p, void *data);
+    /* The password of an encrypted key that SSL_key_file or SSL_sni names, where
+     * SSL_passwd_file is not set: write it into buffer and return its length, or -1 to
+     * give up. Called while settings are checked, for each such key. */
+    int (*SSL_passwd_cb)(char *buffer, size_t size, const char *key_file, void *data);
     /* Settings are parsed and checked; nothing is bound, privileges are still there. */
     int (*post_configure_hook)(struct prefork *p, void *data);
     /* After going to the background and writing the pid file, before sockets are bound. */
@@ -174,7 +178,17 @@ struct prefork_app {
     void (*pre_accept_hook)(struct prefork_worker *w, void *data);
     /* Several listeners: this one has a connection. True: leave it to somebody else. */
     bool (*can_read_hook)(struct prefork_worker *w, int listener_fd, void *data);
-    /* Accepted; c knows its addresses. */
+    /* Protocol ssl with SSL_verify_mode: a certificate of the client's chain was looked
+     * at, the issuer's first and the client's own (depth 0) last. good: nothing is wrong
+     * with it; otherwise reason has the words. subject is as in RFC 2253. What it returns
+     * decides: true accepts. Not called for a client that takes up an earlier session. */
+    bool (*SSL_verify_callback)(struct prefork_conn *c, bool good, int depth,
+                                const char *subject, const char *reason, void *data);
+    /* Protocol ssl: the handshake failed, and the connection will be closed. Of the hooks
+     * below only post_client_connection_hook follows. c still knows its addresses; nothing
+     * can be read from it or written to it. */
+    void (*SSL_error_callback)(struct prefork_conn *c, const char *reason, void *data);
+    /* Accepted, with the TLS handshake done if there is one; c knows its addresses. */
     void (*post_accept_hook)(struct prefork_conn *c, void *data);
     /* The settings (allow, deny, ...) let it in. False: deny. */
     bool (*allow_deny_hook)(struct prefork_conn *c, void *data);
@@ -314,7 +328,9 @@ void prefork_free(struct prefork *p);
  */
 
 /* Up to size bytes: their number, 0 at the end of the stream, or a negative errno.
- * Interruptions by signals are retried. */
+ * Interruptions by signals are retried. With protocol ssl a stream that ends without the
+ * client's farewell (close_notify) may have been cut on the way: -ECONNRESET; -EPROTO is
+ * for what is not TLS. */
 ssize_t prefork_read(struct prefork_conn *c, void *buffer, size_t size);
 
 /* One line into buffer (size at least 2), terminated by '\0', its newline included if it
@@ -349,7 +365,9 @@ const void *prefork_datagram(const struct prefork_conn *c, size_t *ret_size);
 size_t prefork_datagram_cut(const struct prefork_conn *c);
 
 /* The connected socket, blocking and close-on-exec; for a datagram the socket it came in
- * by, which is shared by all workers and does not block. Not consumed: do not close it. */
+ * by, which is shared by all workers and does not block. Not consumed: do not close it. With
+ * protocol ssl what travels on it is encrypted: use it for poll(2) and setsockopt(2), and
+ * never read from it or write to it. */
 int prefork_fd(const struct prefork_conn *c);
 
 /* Addresses as text, borrowed until the connection ends: "192.0.2.1:49152",
@@ -374,6 +392,29 @@ unsigned prefork_local_port(struct prefork_conn *c);
 
 /* "tcp", "ssl", "udp", "unix" or "unixdgram"; static. */
 const char *prefork_proto(const struct prefork_conn *c);
+
+/* A connection with protocol ssl; for others the texts are "" and the answers false. Texts
+ * are borrowed until the connection ends. */
+const char *prefork_tls_version(struct prefork_conn *c); /* "TLSv1.3" */
+const char *prefork_tls_cipher(struct prefork_conn *c);  /* "TLS_AES_256_GCM_SHA384" */
+
+/* The host name that the client asked for (SNI), in lower case, "" if it named none. It is
+ * the client's word: letters, digits, '-', '.', '_' and nothing else. */
+const char *prefork_tls_server_name(struct prefork_conn *c);
+
+/* The protocol chosen of those in SSL_alpn, "" if the client offered none. */
+const char *prefork_tls_alpn(struct prefork_conn *c);
+
+/* Of the certificate that the client showed, as in RFC 2253 ("CN=ann,O=example"); "" if it
+ * showed none. To be believed only if it is verified. */
+const char *prefork_tls_peer_subject(struct prefork_conn *c);
+
+/* The client showed a certificate, and it is good. One that is not and that
+ * SSL_verify_callback accepted is not verified. */
+bool prefork_tls_peer_verified(struct prefork_conn *c);
+
+/* The client took up an earlier session. */
+bool prefork_tls_resumed(struct prefork_conn *c);
 
 /* The worker that serves c. */
 struct prefork_worker *prefork_conn_worker(struct prefork_conn *c);

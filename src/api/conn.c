@@ -1,6 +1,7 @@
 /* The public calls about a connection and its worker: names onto net/ and worker/. */
 #include "log/log.h"
 #include "net/connection.h"
+#include "net/tls.h"
 #include "os/clock.h"
 #include "os/title.h"
 #include "worker/recipe.h"
@@ -111,6 +112,48 @@ const char *
 prefork_proto(const struct prefork_conn *c)
 {
     return pf_connection_proto(c);
+}
+
+const char *
+prefork_tls_version(struct prefork_conn *c)
+{
+    return pf_tls_fact(c, PF_TLS_FACT_VERSION);
+}
+
+const char *
+prefork_tls_cipher(struct prefork_conn *c)
+{
+    return pf_tls_fact(c, PF_TLS_FACT_CIPHER);
+}
+
+const char *
+prefork_tls_server_name(struct prefork_conn *c)
+{
+    return pf_tls_fact(c, PF_TLS_FACT_SERVER_NAME);
+}
+
+const char *
+prefork_tls_alpn(struct prefork_conn *c)
+{
+    return pf_tls_fact(c, PF_TLS_FACT_ALPN);
+}
+
+const char *
+prefork_tls_peer_subject(struct prefork_conn *c)
+{
+    return pf_tls_fact(c, PF_TLS_FACT_SUBJECT);
+}
+
+bool
+prefork_tls_peer_verified(struct prefork_conn *c)
+{
+    return pf_tls_is_verified(c);
+}
+
+bool
+prefork_tls_resumed(struct prefork_conn *c)
+{
+    return pf_tls_is_resumed(c);
 }
 
 struct prefork_worker *

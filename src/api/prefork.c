@@ -41,7 +41,7 @@ prefork_free(struct prefork *p)
 {
     if (!p)
         return;
-    pf_config_deinit(&p->config);
+    pf_config_close(&p->config);
     pf_log_close();
     pf_settings_free(p->settings);
     free(p->program);
@@ -250,8 +250,7 @@ freeze(struct prefork *p)
 
     if (p->frozen)
         return 0;
-    pf_config_deinit(&p->config);
-    p->config = (struct pf_config){0};
+    pf_config_close(&p->config);
     pf_fd_spare_client();
     speak(p);
     r = choose_handler(p);

@@ -85,8 +85,8 @@ collects_the_lists(void **state)
     assert_int_equal(a->cidr_deny.count, 1); /* one inside the other */
     assert_true(a->lookup_timeout == 7 * PF_SECOND);
     assert_false(a->names);
-    pf_config_deinit(&config);
-    pf_config_deinit(&config); /* twice is fine */
+    pf_config_close(&config);
+    pf_config_close(&config); /* twice is fine */
 }
 
 static void
@@ -113,7 +113,7 @@ knows_what_happens_to_the_rest(void **state)
         assert_int_equal(access_of(cases[i].text)->allow_rest, cases[i].allow_rest);
         if (!strstr(notes, cases[i].note))
             fail_msg("%s: %s", cases[i].text, notes);
-        pf_config_deinit(&config);
+        pf_config_close(&config);
     }
 }
 
@@ -148,7 +148,7 @@ reads_the_words_of_lookups(void **state)
             a->autofail != cases[i].autofail || a->tell_success != cases[i].success ||
             a->tell_detail != cases[i].detail)
             fail_msg("%s", cases[i].text);
-        pf_config_deinit(&config);
+        pf_config_close(&config);
     }
 }
 
@@ -158,13 +158,13 @@ tells_of_names_that_nobody_looks_up(void **state)
     (void)state;
     (void)access_of("allow .*\\.test\n");
     assert_non_null(strstr(notes, "allow: .*\\.test (x.conf:1) can match no address"));
-    pf_config_deinit(&config);
+    pf_config_close(&config);
     (void)access_of("allow .*\\.test\nreverse_lookups 1\n");
     assert_null(strstr(notes, "can match no address"));
-    pf_config_deinit(&config);
+    pf_config_close(&config);
     (void)access_of("deny 127\\..*\n");
     assert_null(strstr(notes, "can match no address"));
-    pf_config_deinit(&config);
+    pf_config_close(&config);
 }
 
 static void
@@ -204,7 +204,7 @@ refuses_what_is_wrong(void **state)
     }
     assert_int_equal(freeze("reverse_lookups 1\naccess_default allow\n", PF_HANDLER_WAIT),
                      0);
-    pf_config_deinit(&config);
+    pf_config_close(&config);
 }
 
 int

@@ -16,6 +16,7 @@
 #include "config/signals.h"
 #include "config/type.h"
 #include "net/access.h"
+#include "net/tls.h"
 #include "os/credential.h"
 #include <prefork/prefork.h>
 
@@ -267,13 +268,14 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
 }
 
 void
-pf_config_deinit(struct pf_config *config)
+pf_config_close(struct pf_config *config)
 {
     if (config->access)
         pf_access_deinit(config->access);
     free(config->access);
-    config->access = NULL;
-    config->recipe.access = NULL;
+    for (unsigned i = 0; i < PF_CONFIG_ENDPOINTS_MAX; i++)
+        pf_tls_close(config->endpoints[i].tls);
+    *config = (struct pf_config){0};
 }
 
 /* ---- printing -------------------------------------------------------------------- */

@@ -69,8 +69,8 @@ PF_MUST_USE int pf_config_freeze(struct pf_settings *settings, struct pf_config 
                                  pf_config_note *note, void *context,
                                  struct pf_error *error);
 
-/* Release what freezing allocated. A zeroed config is fine. */
-void pf_config_deinit(struct pf_config *config);
+/* Give back what freezing made; a config of zeros is fine. */
+void pf_config_close(struct pf_config *config);
 
 /* Print every setting as `key value  # origin`, lists one line each, in the file's own
  * grammar, so that the output can be loaded again. */

@@ -160,7 +160,7 @@ test_settings_of_a_port(void **state)
 {
     struct pf_settings *s =
         freeze("listen 9\nhost a\n"
-               "port 1/ssl listen=7 host=\"b\"\n"
+               "port 1/tcp listen=7 host=\"b\"\n"
                "port /run/a b|unix socket_mode=0600 socket_owner=:root\n"
                "port 3 ipv=4  listen=5 listen=6\n"
                "port 4\n");
@@ -170,7 +170,7 @@ test_settings_of_a_port(void **state)
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(config.endpoints[i].backlog, backlogs[i]);
     assert_string_equal(config.endpoints[0].host, "b");
-    assert_int_equal(config.endpoints[0].proto, PF_PROTO_SSL);
+    assert_int_equal(config.endpoints[0].proto, PF_PROTO_TCP);
     assert_string_equal(config.endpoints[1].port, "/run/a b");
     assert_int_equal(config.endpoints[1].mode, 0600);
     assert_int_equal(config.endpoints[1].group, 0);

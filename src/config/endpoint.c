@@ -107,7 +107,9 @@ freeze_endpoint(const struct pf_freeze *f, unsigned index)
     if (!pf_proto_is_datagram(e->proto))
         e->shards = shards(f);
     r = pf_freeze_datagrams(&p, e);
-    return r < 0 ? r : freeze_rights(&p, e);
+    if (r == 0)
+        r = freeze_rights(&p, e);
+    return r < 0 ? r : pf_freeze_tls(&p, e);
 }
 
 /* Tell about entries of a list that no port belongs to. */

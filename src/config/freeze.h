@@ -54,4 +54,8 @@ PF_MUST_USE int pf_freeze_log(const struct pf_freeze *f);
  * or refused. */
 PF_MUST_USE int pf_freeze_privileges(const struct pf_freeze *f);
 
+/* tls.c: certificates and keys of a port with protocol ssl, into e->tls. 0 or refused. */
+struct pf_port;
+PF_MUST_USE int pf_freeze_tls(const struct pf_port *p, struct pf_endpoint *e);
+
 #endif

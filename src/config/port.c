@@ -17,10 +17,31 @@
 #include <string.h>
 
 static const enum pf_setting_id own_settings[] = {
-    PF_SETTING_HOST,          PF_SETTING_PROTO,        PF_SETTING_IPV,
-    PF_SETTING_LISTEN,        PF_SETTING_SOCKET_MODE,  PF_SETTING_SOCKET_OWNER,
-    PF_SETTING_UNIX_TYPE,     PF_SETTING_UDP_RECV_LEN, PF_SETTING_UDP_RECV_FLAGS,
+    PF_SETTING_HOST,
+    PF_SETTING_PROTO,
+    PF_SETTING_IPV,
+    PF_SETTING_LISTEN,
+    PF_SETTING_SOCKET_MODE,
+    PF_SETTING_SOCKET_OWNER,
+    PF_SETTING_UNIX_TYPE,
+    PF_SETTING_UDP_RECV_LEN,
+    PF_SETTING_UDP_RECV_FLAGS,
     PF_SETTING_UDP_BROADCAST,
+
+    PF_SETTING_SSL_CERT_FILE,
+    PF_SETTING_SSL_KEY_FILE,
+    PF_SETTING_SSL_PASSWD_FILE,
+    PF_SETTING_SSL_SNI,
+    PF_SETTING_SSL_CA_FILE,
+    PF_SETTING_SSL_CA_PATH,
+    PF_SETTING_SSL_VERIFY_MODE,
+    PF_SETTING_SSL_VERSION,
+    PF_SETTING_SSL_CIPHER_LIST,
+    PF_SETTING_SSL_CIPHERSUITES,
+    PF_SETTING_SSL_ALPN,
+    PF_SETTING_SSL_HANDSHAKE_TIMEOUT,
+    PF_SETTING_SSL_USE_CERT,
+    PF_SETTING_SSL_TICKET_ROTATION,
 };
 
 static bool
@@ -203,6 +224,44 @@ pf_port_choice(const struct pf_port *p, enum pf_setting_id id)
     const struct pf_port_own *own = find(p, id);
 
     return own ? (unsigned)own->number : pf_settings_choice(p->f->settings, id);
+}
+
+pf_time
+pf_port_span(const struct pf_port *p, enum pf_setting_id id)
+{
+    const struct pf_port_own *own = find(p, id);
+
+    return own ? own->number : pf_settings_span(p->f->settings, id);
+}
+
+bool
+pf_port_has_own(const struct pf_port *p, enum pf_setting_id id)
+{
+    return find(p, id) != NULL;
+}
+
+unsigned
+pf_port_item_count(const struct pf_port *p, enum pf_setting_id id)
+{
+    unsigned count = 0;
+
+    if (!pf_port_has_own(p, id))
+        return pf_settings_item_count(p->f->settings, id);
+    for (unsigned i = 0; i < p->own_count; i++)
+        count += p->own[i].id == id;
+    return count;
+}
+
+const char *
+pf_port_item(const struct pf_port *p, enum pf_setting_id id, unsigned index)
+{
+    if (!pf_port_has_own(p, id))
+        return pf_settings_item(p->f->settings, id, index);
+    for (unsigned i = 0; i < p->own_count; i++) {
+        if (p->own[i].id == id && index-- == 0)
+            return p->own[i].text;
+    }
+    return NULL;
 }
 
 bool

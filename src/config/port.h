@@ -43,7 +43,16 @@ const char *pf_port_text(const struct pf_port *p, enum pf_setting_id id);
 unsigned pf_port_number(const struct pf_port *p, enum pf_setting_id id);
 bool pf_port_flag(const struct pf_port *p, enum pf_setting_id id);
 unsigned pf_port_choice(const struct pf_port *p, enum pf_setting_id id);
+pf_time pf_port_span(const struct pf_port *p, enum pf_setting_id id);
 bool pf_port_is_set(const struct pf_port *p, enum pf_setting_id id);
+
+/* The port says this for itself. */
+bool pf_port_has_own(const struct pf_port *p, enum pf_setting_id id);
+
+/* Entries of a list that is not paired with ports: the port's own, else all of the setting.
+ * NULL past the last. */
+unsigned pf_port_item_count(const struct pf_port *p, enum pf_setting_id id);
+const char *pf_port_item(const struct pf_port *p, enum pf_setting_id id, unsigned index);
 
 /* The setting, and the index in it, whose origin is that of the value: the port itself if
  * the value is its own. */

@@ -13,6 +13,7 @@
 #include "log/log.h"
 #include "master/master.h"
 #include "master/tags.h"
+#include "net/tls.h"
 #include "os/fd.h"
 #include "os/memory.h"
 #include "os/signal.h"
@@ -215,6 +216,7 @@ fork_worker(struct pf_master *m, struct cradle *c)
 
     if (app->pre_fork_hook)
         app->pre_fork_hook(pf_master_kind(c->kind), app->data);
+    pf_tls_before_fork(m->setup.listeners, m->now);
     (void)fflush(NULL); /* or the child would print it again */
     r = pf_process_fork(&process);
     if (r == 0)

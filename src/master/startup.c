@@ -25,6 +25,7 @@
 #include "master/master.h"
 #include "master/privileges.h"
 #include "net/inherit.h"
+#include "net/tls.h"
 #include "os/fd.h"
 #include "os/memory.h"
 #include "os/signal.h"
@@ -130,6 +131,7 @@ open_listeners(struct startup *s)
         if (r < 0)
             return r;
     }
+    pf_tls_prepare(s->listeners);
     return 0;
 }
 

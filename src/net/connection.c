@@ -3,7 +3,8 @@
  * The socket is blocking. Should a handler have made it non-blocking, reading and writing
  * here still behave as documented: they wait with poll(2). Output is not buffered: what
  * prefork_write() returned from is in the kernel. Input is read ahead only by
- * prefork_gets(), into a buffer of fixed size.
+ * prefork_gets(), into a buffer of fixed size. With TLS all of it goes through the session
+ * (net/tls.c).
  *
  * Of a datagram all input is there from the start, and nothing follows it. Output goes to
  * net/datagram.c. */
@@ -12,6 +13,7 @@
 #include "base/address.h"
 #include "net/datagram.h"
 #include "net/listener.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -25,6 +27,7 @@ pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener *lis
 {
     c->fd = fd;
     c->listener = listener;
+    c->tls = NULL;
     c->peer.known = true;
     c->peer.text[0] = c->peer.host[0] = '\0';
     c->local.known = false;
@@ -48,6 +51,7 @@ pf_connection_open_datagram(struct prefork_conn *c, struct pf_datagram *datagram
 void
 pf_connection_close(struct prefork_conn *c)
 {
+    pf_tls_finish(c);
     if (!c->datagram)
         (void)close(c->fd);
     c->fd = -1;
@@ -77,6 +81,8 @@ receive(struct prefork_conn *c, void *buffer, size_t size)
 {
     if (c->datagram)
         return 0;
+    if (c->tls)
+        return pf_tls_read(c, buffer, size);
     for (;;) {
         ssize_t n = recv(c->fd, buffer, size, 0);
         int r;
@@ -157,6 +163,8 @@ pf_connection_write(struct prefork_conn *c, const void *bytes, size_t size)
     if (c->datagram)
         return pf_datagram_send(c->datagram, c->fd, &c->peer.address, c->peer.address_bytes,
                                 bytes, size);
+    if (c->tls)
+        return pf_tls_write(c, bytes, size);
     while (size > 0) {
         ssize_t n = send(c->fd, next, size, MSG_NOSIGNAL);
         if (n >= 0) {

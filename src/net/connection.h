@@ -19,6 +19,7 @@
 struct prefork_worker;
 struct pf_listener;
 struct pf_datagram;
+struct pf_tls_session;
 
 enum {
     PF_CONNECTION_TEXT_BYTES = 128,
@@ -38,6 +39,7 @@ struct prefork_conn {
     int fd;
     struct prefork_worker *worker;      /* borrowed */
     const struct pf_listener *listener; /* where it came in; borrowed */
+    struct pf_tls_session *tls;         /* net/tls.c owns it; NULL: plain */
     struct pf_connection_end peer;
     struct pf_connection_end local;
     bool looked_up;               /* lookup is filled */
@@ -58,7 +60,7 @@ void pf_connection_open(struct prefork_conn *c, int fd, const struct pf_listener
 void pf_connection_open_datagram(struct prefork_conn *c, struct pf_datagram *datagram,
                                  const struct pf_listener *listener);
 
-/* Close the descriptor, unless it is the listener's. */
+/* Take leave, with TLS, and close the descriptor, unless it is the listener's. */
 void pf_connection_close(struct prefork_conn *c);
 
 /* As prefork_read(), prefork_gets(), prefork_write(), prefork_vprintf(). */

@@ -52,12 +52,15 @@ enum {
     PF_IPV_6 = 2, /* 4 and 6 together: two sockets */
 };
 
+struct pf_tls;
+
 struct pf_endpoint {
     enum pf_proto proto;
     unsigned ipv;                      /* PF_IPV_ANY or a set of PF_IPV_4, PF_IPV_6 */
     char host[PF_ENDPOINT_HOST_BYTES]; /* "*", a name, or a literal without brackets */
     char port[PF_ENDPOINT_PORT_BYTES]; /* number, service name, or path of the socket */
     int backlog;                       /* connections the kernel may queue */
+    struct pf_tls *tls;                /* of protocol ssl (net/tls.h), else NULL; owned */
     unsigned shards; /* TCP: sockets for each address; 0 and 1: one, without SO_REUSEPORT */
 
     /* Datagrams only. */
@@ -76,7 +79,7 @@ struct pf_endpoint {
 /* Read one port setting. host, proto and ipv are the defaults that go with it (the
  * settings of these names at the same index), each may be NULL: "*", "tcp", "*".
  * 0, or -EINVAL with the sentence in error; *ret_endpoint is untouched on failure. The
- * fields that neither address nor protocol need (backlog, those of datagrams, mode and
+ * fields that neither address nor protocol need (backlog, tls, those of datagrams, mode and
  * owner) are left for the caller to fill. */
 PF_MUST_USE int pf_endpoint_parse(const char *port, const char *host, const char *proto,
                                   const char *ipv, struct pf_endpoint *ret_endpoint,

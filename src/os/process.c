@@ -310,29 +310,51 @@ wait_for_end(pid_t pid)
         continue;
 }
 
-/* The pid is known before a handler can ask for it, and forgotten before it can belong to
- * somebody else. */
+/* The pid is known before a handler can ask for it. */
 int
-pf_process_run(const char *path, char *const argv[], char *const envp[], int fd,
-               volatile pid_t *running, int *ret_wait_status)
+pf_process_start(const char *path, char *const argv[], char *const envp[], int fd,
+                 volatile pid_t *running)
 {
     sigset_t before;
-    sigset_t held;
     pid_t pid = 0;
     int r;
 
     hold_back_ends(&before);
     r = spawn(path, argv, envp, fd, &pid);
-    if (r == 0) {
+    if (r == 0)
         *running = pid;
-        (void)sigprocmask(SIG_SETMASK, &before, NULL);
-        wait_for_end(pid);
-        hold_back_ends(&held);
-        r = waitpid(pid, ret_wait_status, 0) < 0 ? -errno : 0;
-        *running = 0;
-    }
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     return r;
+}
+
+/* And it is forgotten before it can belong to somebody else. */
+int
+pf_process_finish(volatile pid_t *running, int *ret_wait_status)
+{
+    sigset_t before;
+    int r;
+
+    wait_for_end(*running);
+    hold_back_ends(&before);
+    r = waitpid(*running, ret_wait_status, 0) < 0 ? -errno : 0;
+    *running = 0;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+int
+pf_process_run(const char *path, char *const argv[], char *const envp[], int fd,
+               volatile pid_t *running, int *ret_wait_status)
+{
+    int r = pf_process_start(path, argv, envp, fd, running);
+
+    return r < 0 ? r : pf_process_finish(running, ret_wait_status);
+}
+
+int
+pf_process_watch(pid_t pid)
+{
+    return pidfd_open(pid, 0); /* close-on-exec by itself */
 }
 
 static int

@@ -73,6 +73,15 @@ PF_MUST_USE int pf_process_run(const char *path, char *const argv[], char *const
 /* How many processors this process may run on; at least 1. */
 unsigned pf_process_processors(void);
 
+/* The two halves of it: start the program; wait for the end of the one that runs. */
+PF_MUST_USE int pf_process_start(const char *path, char *const argv[], char *const envp[],
+                                 int fd, volatile pid_t *running);
+PF_MUST_USE int pf_process_finish(volatile pid_t *running, int *ret_wait_status);
+
+/* A descriptor that is readable once child pid has ended, close-on-exec; -1: not to be had.
+ * The caller owns it. */
+int pf_process_watch(pid_t pid);
+
 /* The path that execvp(3) would run for this name: 0 and the path (given), or a negative
  * errno: -ENOENT, -EACCES, ... */
 PF_MUST_USE int pf_process_find_program(const char *name, char **ret_path);

@@ -13,6 +13,7 @@
  * tells the master and ends, and births are slowed down. */
 #include "base/text.h"
 #include "log/log.h"
+#include "net/tls.h"
 #include "os/process.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
@@ -26,7 +27,7 @@
 #include <unistd.h>
 
 enum {
-    VALUE_BYTES = 288, /* "TCPREMOTEHOST=" and a name, or a path */
+    VALUE_BYTES = 512, /* a variable with a name, a path, or a subject */
 };
 
 enum variable {
@@ -39,6 +40,15 @@ enum variable {
     REMOTE_HOST,
     REMOTE_ADDR,
     REMOTE_PORT,
+    SSLLOCALIP,
+    SSLLOCALPORT,
+    SSLREMOTEIP,
+    SSLREMOTEPORT,
+    SSL_PROTOCOL,
+    SSL_CIPHER,
+    SSL_TLS_SNI,
+    SSL_CLIENT_VERIFY,
+    SSL_CLIENT_S_DN,
     UNIXLOCALPATH,
     UNIXREMOTEPID,
     UNIXREMOTEEUID,
@@ -47,9 +57,12 @@ enum variable {
 };
 
 static const char *const names[VARIABLE_COUNT] = {
-    "PROTO",         "TCPLOCALIP",     "TCPLOCALPORT",   "TCPREMOTEIP", "TCPREMOTEPORT",
-    "TCPREMOTEHOST", "REMOTE_HOST",    "REMOTE_ADDR",    "REMOTE_PORT", "UNIXLOCALPATH",
-    "UNIXREMOTEPID", "UNIXREMOTEEUID", "UNIXREMOTEEGID",
+    "PROTO",           "TCPLOCALIP",    "TCPLOCALPORT",   "TCPREMOTEIP",
+    "TCPREMOTEPORT",   "TCPREMOTEHOST", "REMOTE_HOST",    "REMOTE_ADDR",   "REMOTE_PORT",
+    "SSLLOCALIP",      "SSLLOCALPORT",  "SSLREMOTEIP",   "SSLREMOTEPORT",
+    "SSL_PROTOCOL",    "SSL_CIPHER",    "SSL_TLS_SNI",   "SSL_CLIENT_VERIFY",
+    "SSL_CLIENT_S_DN", "UNIXLOCALPATH", "UNIXREMOTEPID", "UNIXREMOTEEUID",
+    "UNIXREMOTEEGID",
 };
 
 static char values[VARIABLE_COUNT][VALUE_BYTES]; /* "NAME=value" */
@@ -106,7 +119,7 @@ describe_tcp(struct prefork_conn *c, size_t count)
 {
     const char *name = pf_worker_peer_name(c);
 
-    set(&count, PROTO, "TCP");
+    set(&count, PROTO, c->tls ? "SSL" : "TCP");
     set(&count, TCPLOCALIP, "%s", pf_connection_local_host(c));
     set(&count, TCPLOCALPORT, "%u", pf_connection_local_port(c));
     set(&count, TCPREMOTEIP, "%s", pf_connection_peer_host(c));
@@ -116,6 +129,32 @@ describe_tcp(struct prefork_conn *c, size_t count)
     set(&count, REMOTE_HOST, "%s", name[0] != '\0' ? name : pf_connection_peer_host(c));
     set(&count, REMOTE_ADDR, "%s", pf_connection_peer_host(c));
     set(&count, REMOTE_PORT, "%u", pf_connection_peer_port(c));
+    return count;
+}
+
+/* A text of the client's certificate or handshake, if there is one. Half a name would be
+ * another name: what does not fit is left out. */
+static void
+set_text(size_t *count, enum variable variable, const char *text)
+{
+    if (text[0] != '\0' && strlen(names[variable]) + 1 + strlen(text) < VALUE_BYTES)
+        set(count, variable, "%s", text);
+}
+
+/* As UCSPI-SSL has it, with the variables of its options -e and -s. */
+static size_t
+describe_tls(struct prefork_conn *c, size_t count)
+{
+    count = describe_tcp(c, count);
+    set(&count, SSLLOCALIP, "%s", pf_connection_local_host(c));
+    set(&count, SSLLOCALPORT, "%u", pf_connection_local_port(c));
+    set(&count, SSLREMOTEIP, "%s", pf_connection_peer_host(c));
+    set(&count, SSLREMOTEPORT, "%u", pf_connection_peer_port(c));
+    set_text(&count, SSL_PROTOCOL, pf_tls_fact(c, PF_TLS_FACT_VERSION));
+    set_text(&count, SSL_CIPHER, pf_tls_fact(c, PF_TLS_FACT_CIPHER));
+    set_text(&count, SSL_TLS_SNI, pf_tls_fact(c, PF_TLS_FACT_SERVER_NAME));
+    set_text(&count, SSL_CLIENT_S_DN, pf_tls_fact(c, PF_TLS_FACT_SUBJECT));
+    set(&count, SSL_CLIENT_VERIFY, "%s", pf_tls_is_verified(c) ? "SUCCESS" : "NONE");
     return count;
 }
 
@@ -138,10 +177,26 @@ describe_unix(struct prefork_conn *c, size_t count)
 static void
 describe(struct prefork_conn *c)
 {
-    size_t count =
-        pf_connection_is_unix(c) ? describe_unix(c, inherited) : describe_tcp(c, inherited);
+    size_t count;
 
+    if (pf_connection_is_unix(c))
+        count = describe_unix(c, inherited);
+    else if (c->tls)
+        count = describe_tls(c, inherited);
+    else
+        count = describe_tcp(c, inherited);
     environment[count] = NULL;
+}
+
+static int
+run(struct prefork_worker *w, int *ret_wait_status)
+{
+    const struct pf_recipe *recipe = w->heritage.recipe;
+
+    if (w->conn.tls)
+        return pf_relay_run(w, environment, ret_wait_status);
+    return pf_process_run(recipe->program, recipe->program_argv, environment, w->conn.fd,
+                          &w->program, ret_wait_status);
 }
 
 void
@@ -153,10 +208,11 @@ pf_nowait_serve(struct prefork_worker *w)
 
     describe(&w->conn);
     pf_log_catch_up(); /* the program keeps standard error for its life */
-    r = pf_process_run(recipe->program, recipe->program_argv, environment, w->conn.fd,
-                       &w->program, &status);
-    if (w->ending)
+    r = run(w, &status);
+    if (w->ending) {
+        pf_connection_close(&w->conn);
         pf_worker_end(w, PF_WORKER_EXIT_DONE);
+    }
     if (r < 0) {
         pf_connection_close(&w->conn);
         pf_worker_fail(w, PF_WORKER_EXIT_EXEC, -r);

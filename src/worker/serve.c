@@ -176,12 +176,16 @@ requeue(struct prefork_worker *w, unsigned index)
 }
 
 /* Descriptors 0 and 1 are the connection for as long as it lasts, and the null device
- * before and after. */
+ * before and after; with TLS the streams are the connection instead (tie.c). */
 static void
 bind_stdio(struct prefork_worker *w, int fd)
 {
     if (w->null_fd < 0)
         w->null_fd = pf_fd_open_null();
+    if (w->conn.tls) {
+        fd = w->null_fd;
+        pf_tie_stdio(w);
+    }
     if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
         pf_log(PREFORK_LOG_WARNING, "cannot put the connection on descriptors 0 and 1: %s",
                strerror(errno));
@@ -190,6 +194,7 @@ bind_stdio(struct prefork_worker *w, int fd)
 static void
 unbind_stdio(struct prefork_worker *w)
 {
+    pf_untie_stdio();
     (void)fflush(stdout); /* a client that is gone is no news */
     __fpurge(stdin);
     clearerr(stdin);
@@ -251,11 +256,13 @@ pf_worker_connection(struct prefork_worker *w, int fd, const struct pf_listener 
     w->conn.worker = w;
     pf_connection_open(&w->conn, fd, l);
     log_connect(w);
-    if (recipe->client_stdio)
-        bind_stdio(w, fd);
-    handle(w);
-    if (recipe->client_stdio)
-        unbind_stdio(w);
+    if (pf_worker_secure(w)) {
+        if (recipe->client_stdio)
+            bind_stdio(w, fd);
+        handle(w);
+        if (recipe->client_stdio)
+            unbind_stdio(w);
+    }
     pf_connection_close(&w->conn);
     if (recipe->app.post_client_connection_hook)
         recipe->app.post_client_connection_hook(w, recipe->app.data);

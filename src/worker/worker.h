@@ -79,12 +79,24 @@ PF_MUST_USE int pf_datagrams_take(struct prefork_worker *w, const struct pf_list
                                   int *ret_errnum);
 bool pf_datagrams_serve(struct prefork_worker *w, const struct pf_listener *l);
 
+/* secure.c: the handshake, if the connection came in on a port with TLS. False: it failed,
+ * which is logged and told to the program; the connection is good for nothing. */
+bool pf_worker_secure(struct prefork_worker *w);
+
 /* nowait.c: prepare the environment once; then a program for each connection. */
 void pf_nowait_prepare(struct prefork_worker *w);
 void pf_nowait_serve(struct prefork_worker *w);
 
 /* dequeue.c: run the program's dequeue function once. */
 void pf_dequeue_run(struct prefork_worker *w);
+
+/* relay.c: the program for a connection with TLS. As pf_process_run(). */
+PF_MUST_USE int pf_relay_run(struct prefork_worker *w, char *const environment[],
+                             int *ret_wait_status);
+
+/* tie.c: stdin and stdout are a connection with TLS, and what they were before. */
+void pf_tie_stdio(struct prefork_worker *w);
+void pf_untie_stdio(void);
 
 /* wait.c: become a program that accepts by itself. */
 PF_NORETURN void pf_wait_become(struct prefork_worker *w);

@@ -8,6 +8,7 @@
  * in it workers take connections, finish and die. That is how the moments between a plan
  * and its act, and between an act and the next sleep, come to be tried. */
 #include "link/wire.h"
+#include "net/tls.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/memory.h"
@@ -697,6 +698,14 @@ pf_worker_main(const struct pf_heritage *heritage)
 /* ---- doors
  * ----------------------------------------------------------------------------------------
  */
+
+/* No door of this kernel has TLS. */
+void
+pf_tls_before_fork(const struct pf_listeners *listeners, pf_time now)
+{
+    (void)listeners;
+    (void)now;
+}
 
 unsigned
 pf_listeners_queued(const struct pf_listeners *ls)

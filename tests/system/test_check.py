@@ -39,7 +39,7 @@ def parse(text):
     """Lines "key value  # origin"; what is not set is a comment and left out."""
     found = {}
     for line in text.splitlines():
-        if match := re.fullmatch(r"([a-z_]+) (.*?)  # (.*)", line):
+        if match := re.fullmatch(r"([a-zA-Z_]+) (.*?)  # (.*)", line):
             key, value, origin = match.groups()
             found[key] = [*found.get(key, []), (value, origin)]
         else:

@@ -132,7 +132,7 @@ def test_help_of_the_command(server, words):
     assert "prefork serve" in done.stdout
     keys = set(re.findall(r'PF_SETTING\(\w+, "[^"]*", "(\w+)"', settings_source()))
     assert len(keys) > 30
-    shown = set(re.findall(r"^ +--(?:\[no-\])?([a-z-]+)", done.stdout, re.MULTILINE))
+    shown = set(re.findall(r"^ +--(?:\[no-\])?([A-Za-z-]+)", done.stdout, re.MULTILINE))
     assert shown >= {key.replace("_", "-") for key in keys}
 
 

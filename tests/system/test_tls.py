@@ -1,0 +1,810 @@
+"""Protocol ssl: what clients see, what handlers see, what bad files and bad clients do."""
+
+import hashlib
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from certificates import certificates  # noqa: F401
+from support import (EXAMPLES, PATIENCE, PREFORK, converse, is_alive, read_all, read_line,
+                     wait_until)
+
+V12 = ssl.TLSVersion.TLSv1_2
+V13 = ssl.TLSVersion.TLSv1_3
+FACTS = ("proto", "version", "cipher", "name", "alpn", "subject", "verified", "resumed", "pid")
+
+
+def port(pair, *words, where="127.0.0.1:0"):
+    """A port with TLS and its own settings."""
+    return " ".join([f"{where}/ssl", pair.words(), *words])
+
+
+def secure(server, context, name="localhost", session=None, index=0):
+    """A connected client whose handshake is done."""
+    raw = server.connect(index)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        return context.wrap_socket(raw, server_hostname=name, session=session)
+    except BaseException:
+        raw.close()
+        raise
+
+
+def facts_of(s):
+    """What the handler knows of this connection."""
+    s.sendall(b"facts\n")
+    return dict(zip(FACTS, read_line(s).decode().rstrip("\n").split("|")))
+
+
+def facts(server, context, **more):
+    """The same of a new connection, which ends with it; plus the client's session."""
+    with secure(server, context, **more) as s:
+        found = facts_of(s)
+        found["session"] = s.session
+        return found
+
+
+def subject_of(server, certificates, name, index=0):
+    """The names in the certificate that a client sees who asks for this name."""
+    context = certificates.context()
+    context.check_hostname = False
+    with secure(server, context, name, index=index) as s:
+        return {value for _, value in s.getpeercert()["subjectAltName"]}
+
+
+class Talk:
+    """A client that can end its own half and still read, which the ssl module cannot do on
+    a socket."""
+
+    def __init__(self, server, context, name="localhost"):
+        self.raw = server.connect()
+        self.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.inside, self.outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.inside, self.outside, server_hostname=name)
+        self._do(self.tls.do_handshake)
+
+    def _do(self, action, *words):
+        while True:
+            try:
+                result = action(*words)
+                self._flush()
+                return result
+            except ssl.SSLWantReadError:
+                self._flush()
+                got = self.raw.recv(65536)
+                if got:
+                    self.inside.write(got)
+                else:
+                    self.inside.write_eof()
+
+    def _flush(self):
+        if self.outside.pending:
+            self.raw.sendall(self.outside.read())
+
+    def send(self, data):
+        """All of it."""
+        for at in range(0, len(data), 65536):
+            self._do(self.tls.write, data[at:at + 65536])
+
+    def farewell(self):
+        """Say that this was all; without waiting for an answer."""
+        try:
+            self.tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        self._flush()
+
+    def read_all(self):
+        """Up to the server's farewell. Anything else that ends the stream is an error."""
+        parts = []
+        while True:
+            try:
+                part = self._do(self.tls.read, 65536)
+            except ssl.SSLZeroReturnError:
+                part = b""
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+
+    def close(self):
+        """Without a word."""
+        self.raw.close()
+
+
+def converse_tls(server, context, request):
+    """Send all, say so, read all of the reply, at the same time."""
+    talk = Talk(server, context)
+    try:
+        talk.send(request)
+        talk.farewell()
+        return talk.read_all()
+    finally:
+        talk.close()
+
+
+def weak_sum(data):
+    """As the test program computes it."""
+    total = 0
+    for byte in data:
+        total = (total * 31 + byte) & 0xffffffff
+    return total
+
+
+# ---- versions, names, protocols ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("version, word", [(V12, "TLSv1.2"), (V13, "TLSv1.3")])
+def test_the_handler_knows_how_it_is_secured(server, certificates, version, word):
+    s = server.start(server.program("tls"), port=port(certificates.server), log_level=3)
+    found = facts(s, certificates.context(version))
+    assert found["proto"] == "ssl"
+    assert found["version"] == word
+    assert "AES" in found["cipher"] or "CHACHA20" in found["cipher"]
+    assert found["name"] == "localhost"
+    assert (found["alpn"], found["subject"], found["verified"]) == ("", "", "0")
+    s.wait_log(rf"info: secured 127.0.0.1:\d+ by {word} \S+, for localhost")
+
+
+@pytest.mark.parametrize("setting, version, works", [
+    ("TLSv1_2", V12, True), ("TLSv1_2", V13, False), ("TLSv1_3", V13, True),
+    ("TLSv1_3", V12, False), ("SSLv23:!SSLv2:!SSLv3", V12, True),
+    ("SSLv23:!TLSv1_3", V13, False),
+])
+def test_versions(server, certificates, setting, version, works):
+    s = server.start(server.program("tls"),
+                     port=port(certificates.server, f"SSL_version={setting}"))
+    context = certificates.context(version)
+    if works:
+        assert facts(s, context)["proto"] == "ssl"
+    else:
+        with pytest.raises(ssl.SSLError):
+            secure(s, context)
+        s.wait_log("TLS handshake with .* failed: ")
+
+
+def test_ciphers(server, certificates):
+    s = server.start(server.program("tls"), port=port(
+        certificates.server, "SSL_cipher_list=ECDHE-RSA-AES128-GCM-SHA256:"
+        "ECDHE-ECDSA-AES128-GCM-SHA256", "SSL_ciphersuites=TLS_AES_128_GCM_SHA256"))
+    assert facts(s, certificates.context(V12))["cipher"].endswith("AES128-GCM-SHA256")
+    assert facts(s, certificates.context(V13))["cipher"] == "TLS_AES_128_GCM_SHA256"
+
+
+def test_certificates_by_name(server, certificates):
+    other, wild = certificates.other, certificates.wild
+    s = server.start(server.program("tls"), port=port(
+        certificates.server, f'SSL_sni="other.test,another.test {other.cert} {other.key}"',
+        f'SSL_sni="*.wild.test {wild.cert} {wild.key}"'))
+    for name, seen in {"other.test": "other.test", "OTHER.test": "other.test",
+                       "another.test": "other.test", "a.wild.test": "*.wild.test",
+                       "a.b.wild.test": "localhost", "wild.test": "localhost",
+                       "nobody.test": "localhost", "localhost": "localhost"}.items():
+        assert seen in subject_of(s, certificates, name), name
+    assert facts(s, certificates.context(), name="other.test")["name"] == "other.test"
+
+
+def test_names_of_all_ports(server, certificates):
+    other, wild = certificates.other, certificates.wild
+    s = server.start(server.program("tls"), SSL_cert_file=certificates.server.cert,
+                     SSL_key_file=certificates.server.key,
+                     SSL_sni=f"other.test {other.cert} {other.key}",
+                     port=["127.0.0.1:0/ssl",
+                           f'127.0.0.1:0/ssl SSL_sni="x.wild.test {wild.cert} {wild.key}"'])
+    assert subject_of(s, certificates, "other.test", index=0) == {"other.test"}
+    assert "localhost" in subject_of(s, certificates, "other.test", index=1)
+    assert subject_of(s, certificates, "x.wild.test", index=1) == {"*.wild.test"}
+
+
+def test_alpn(server, certificates):
+    s = server.start(server.program("tls"),
+                     port=port(certificates.server, "SSL_alpn=h2,http/1.1"))
+    assert facts(s, certificates.context(alpn=["http/1.1", "h2"]))["alpn"] == "h2"
+    assert facts(s, certificates.context(alpn=["http/1.1"]))["alpn"] == "http/1.1"
+    assert facts(s, certificates.context())["alpn"] == ""
+    with pytest.raises(ssl.SSLError):
+        secure(s, certificates.context(alpn=["spdy/1"]))
+
+
+def test_W27_each_port_keeps_its_certificate(server, certificates):
+    s = server.start(server.program("tls"), port=[
+        port(certificates.server, where="*:0"),
+        port(certificates.other, "SSL_version=TLSv1_2", where="*:0")])
+    names = {p: set() for p in s.ports}
+    for index, p in enumerate(s.ports):
+        names[p] |= subject_of(s, certificates, "localhost", index=index)
+    assert "localhost" in names[s.ports[0]]
+    assert names[s.ports[-1]] == {"other.test"}
+    with pytest.raises(ssl.SSLError):
+        secure(s, certificates.context(V13), index=len(s.ports) - 1)
+
+
+# ---- certificates of clients --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["none", "0", "4"])
+def test_clients_are_not_asked(server, certificates, mode):
+    s = server.start(server.program("tls"),
+                     port=port(certificates.server, f"SSL_verify_mode={mode}"))
+    found = facts(s, certificates.context(show=certificates.client))
+    assert (found["subject"], found["verified"]) == ("", "0")
+
+
+@pytest.mark.parametrize("mode", ["peer", "1", "5"])
+def test_clients_may_show_a_certificate(server, certificates, mode):
+    s = server.start(server.program("tls"), port=port(
+        certificates.server, f"SSL_verify_mode={mode}", f"SSL_ca_file={certificates.ca}"))
+    found = facts(s, certificates.context(show=certificates.client))
+    assert "CN=ann" in found["subject"] and found["verified"] == "1"
+    found = facts(s, certificates.context())
+    assert (found["subject"], found["verified"]) == ("", "0")
+    assert is_refused_tls(s, certificates.context(show=certificates.foreign))
+    s.wait_log("TLS handshake with .* failed: certificate verify failed: ")
+
+
+@pytest.mark.parametrize("mode", ["require", "3", "7"])
+def test_clients_must_show_a_certificate(server, certificates, mode, tmp_path):
+    directory = tmp_path / "ca"
+    directory.mkdir()
+    (directory / "any-name.crt").write_bytes(certificates.ca.read_bytes())
+    (directory / "README").write_text("no certificate")
+    s = server.start(server.program("tls"), port=port(
+        certificates.server, f"SSL_verify_mode={mode}", f"SSL_ca_path={directory}"))
+    (directory / "any-name.crt").unlink()  # it was read at start
+    found = facts(s, certificates.context(show=certificates.client))
+    assert "CN=ann" in found["subject"] and found["verified"] == "1"
+    assert is_refused_tls(s, certificates.context())
+    assert is_refused_tls(s, certificates.context(show=certificates.foreign))
+
+
+def test_the_program_judges_certificates(server, certificates):
+    s = server.start(server.program("tls"), env={"TLS_JUDGE": "bob"}, port=port(
+        certificates.server, "SSL_verify_mode=require", f"SSL_ca_file={certificates.ca}"))
+    found = facts(s, certificates.context(show=certificates.foreign))
+    assert "CN=bob" in found["subject"] and found["verified"] == "0"
+    assert is_refused_tls(s, certificates.context(show=certificates.client))
+    s.wait_log("judge 127.0.0.1 1 0 .*CN=ann")
+
+
+def is_refused_tls(server, context):
+    """True if no answer comes; with TLS 1.3 the client hears of a refusal when it reads."""
+    try:
+        with secure(server, context) as s:
+            s.sendall(b"facts\n")
+            return read_line(s) == b""
+    except (ssl.SSLError, ConnectionError):
+        return True
+
+
+# ---- sessions ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+def test_any_worker_resumes_a_session(server, certificates, version):
+    s = server.start(server.program("tls"), port=port(certificates.server), min_servers=4,
+                     accept_order="fair")
+    context = certificates.context(version)
+    first = facts(s, context)
+    assert first["resumed"] == "0"
+    pids = set()
+
+    def another():
+        found = facts(s, context, session=first["session"])
+        assert found["resumed"] == "1"
+        pids.add(found["pid"])
+        return len(pids - {first["pid"]}) >= 3
+    s.wait_until(another, "three other workers")
+
+
+def test_a_resumed_session_gets_another_ticket(server, certificates):
+    """With TLS 1.3 clients use a ticket once: without another they could resume but once."""
+    s = server.start(server.program("tls"), port=port(certificates.server))
+    context = certificates.context(V13)
+    session = facts(s, context)["session"]
+    for _ in range(3):
+        found = facts(s, context, session=session)
+        assert found["resumed"] == "1" and found["session"] != session
+        session = found["session"]
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+def test_workers_born_later_resume_sessions(server, certificates, version):
+    s = server.start(server.program("tls"), port=port(certificates.server), min_servers=2)
+    context = certificates.context(version)
+    before = set(map(str, s.workers()))
+    session = facts(s, context)["session"]
+    s.signal(signal.SIGHUP)
+    s.wait_until(lambda: not before & set(map(str, s.workers())), "new workers")
+    found = facts(s, context, session=session)
+    assert found["pid"] not in before and found["resumed"] == "1"
+
+
+def test_sessions_are_of_one_port(server, certificates):
+    s = server.start(server.program("tls"),
+                     port=[port(certificates.server), port(certificates.server)])
+    context = certificates.context()
+    session = facts(s, context)["session"]
+    assert facts(s, context, session=session, index=1)["resumed"] == "0"
+    assert facts(s, context, session=session, index=0)["resumed"] == "1"
+
+
+def test_a_resumed_session_keeps_the_client(server, certificates):
+    s = server.start(server.program("tls"), port=port(
+        certificates.server, "SSL_verify_mode=require", f"SSL_ca_file={certificates.ca}"))
+    context = certificates.context(show=certificates.client)
+    found = facts(s, context, session=facts(s, context)["session"])
+    assert found["resumed"] == "1" and found["verified"] == "1" and "CN=ann" in found["subject"]
+
+
+def key_name(server, certificates, path):
+    """The name of the key that tickets are made with now; the session is kept in path."""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_2",
+               "-CAfile", certificates.ca, "-sess_out", path]
+    subprocess.run(command, input=b"", capture_output=True, check=False, timeout=PATIENCE)
+    text = subprocess.run(["openssl", "sess_id", "-in", path, "-noout", "-text"], check=True,
+                          capture_output=True, text=True, timeout=PATIENCE).stdout
+    return re.search(r"0000 - ([0-9a-f -]{47})", text).group(1)
+
+
+def is_resumed(server, certificates, path):
+    """Does the server take up the session in path?"""
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_2",
+               "-CAfile", certificates.ca, "-sess_in", path]
+    out = subprocess.run(command, input=b"", capture_output=True, check=False,
+                         timeout=PATIENCE).stdout
+    assert b"Reused, " in out or b"New, " in out
+    return b"Reused, " in out
+
+
+def test_ticket_keys_rotate(server, certificates, tmp_path):
+    """The session of an epoch is known in the next, and not in the one after it. What epoch it
+    is now, the name of the key in a fresh ticket tells."""
+    s = server.start(server.program("tls"),
+                     port=port(certificates.server, "SSL_ticket_rotation=4"), min_servers=3,
+                     accept_order="fair")
+    kept, fresh = tmp_path / "kept", tmp_path / "fresh"
+
+    def known_in_the_next_epoch():
+        first = key_name(s, certificates, kept)
+        following = wait_until(
+            lambda: (now := key_name(s, certificates, fresh)) != first and now, "rotation")
+        resumed = is_resumed(s, certificates, kept)
+        if key_name(s, certificates, fresh) != following:
+            return False  # too slow: it may have been the epoch after
+        assert resumed
+        return True
+    s.wait_until(known_in_the_next_epoch, "two epochs in a row")
+    last = key_name(s, certificates, fresh)
+    for _ in range(2):
+        last = wait_until(
+            lambda: (now := key_name(s, certificates, fresh)) != last and now, "rotation")
+    assert not is_resumed(s, certificates, kept)
+
+
+# ---- bytes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+def test_large_transfers(server, certificates, version):
+    s = server.start(server.program("tls"), port=port(certificates.server))
+    data = os.urandom(3_000_001)
+    reply = converse_tls(s, certificates.context(version), b"swallow\n" + data)
+    assert reply.split() == [str(len(data)).encode(), str(weak_sum(data)).encode(), b"0"]
+    reply = converse_tls(s, certificates.context(version), b"pour 5000003\n")
+    assert len(reply) == 5000003
+    assert reply == (bytes(range(251)) * 19921)[:5000003]
+
+
+def test_a_cut_stream_is_no_end(server, certificates):
+    s = server.start(server.program("tls"), port=port(certificates.server))
+    talk = Talk(s, certificates.context())
+    talk.send(b"swallow\nhalf")
+    talk.raw.shutdown(socket.SHUT_WR)  # without a farewell
+    s.wait_log(r"swallowed 4, then -104")
+    talk.close()
+    assert converse_tls(s, certificates.context(), b"swallow\nhalf").split()[2] == b"0"
+
+
+def test_the_answer_survives_unread_input(server, certificates):
+    """The client said farewell, which nobody reads: it gets the whole answer all the same."""
+    s = server.serve(server.script("head -c 400000 /dev/zero"), port=port(certificates.server))
+    for _ in range(10):
+        assert len(converse_tls(s, certificates.context(), b"x" * 100)) == 400000
+
+
+def test_a_client_that_is_gone(server, certificates):
+    s = server.start(server.program("tls"), port=port(certificates.server))
+    talk = Talk(s, certificates.context())
+    talk.send(b"pour 50000000\n")
+    talk.close()
+    s.wait_log("poured -(32|104)")
+    assert facts(s, certificates.context())["proto"] == "ssl"
+
+
+def test_curl(server, certificates):
+    s = server.start("http_hello", port=port(certificates.server))
+    for version in "1.2", "1.3":
+        done = server.command("curl", "-sS", "--cacert", certificates.ca, "--tls-max", version,
+                              f"--tlsv{version}", f"https://localhost:{s.port}/")
+        assert done.returncode == 0 and "hello" in done.stdout, done.stderr
+
+
+def test_stdio_of_a_handler(server, certificates):
+    s = server.start(server.program("tls"), port=[port(certificates.server), "127.0.0.1:0"],
+                     no_client_stdout=0, env={"TLS_STDIO": "1"})
+    for _ in range(3):  # more than once in a worker
+        reply = converse_tls(s, certificates.context(), b"good day\n")
+        assert reply == b"hello\nyou said good day\n"
+    assert s.ask(b"plain\n", index=1) == b"hello\nraw\nyou said plain\n"
+
+
+# ---- programs ------------------------------------------------------------------------------
+
+
+def test_a_program_behind_tls(server, certificates):
+    s = server.serve("cat", port=port(certificates.server))
+    data = os.urandom(100_000)
+    assert converse_tls(s, certificates.context(), data) == data
+
+
+def pump(server, context, data):
+    """Send and read at the same time."""
+    parts = []
+    with secure(server, context) as talk:
+        for at in range(0, len(data), 65536):
+            part = data[at:at + 65536]
+            sender = threading.Thread(target=talk.sendall, args=(part,))
+            sender.start()
+            got = b""
+            while len(got) < len(part):
+                got += talk.recv(65536)
+            sender.join()
+            parts.append(got)
+    return b"".join(parts)
+
+
+def test_large_transfers_through_a_program(server, certificates):
+    s = server.serve("cat", port=port(certificates.server))
+    data = os.urandom(5_000_011)
+    assert hashlib.sha256(pump(s, certificates.context(), data)).digest() == \
+        hashlib.sha256(data).digest()
+    s = server.serve("sha256sum", port=port(certificates.server))
+    reply = converse_tls(s, certificates.context(), data)
+    assert reply.split()[0].decode() == hashlib.sha256(data).hexdigest()
+
+
+def test_a_program_that_reads_late_or_never(server, certificates):
+    s = server.serve(server.script("exec 3<&0; head -c 2000000 /dev/zero; sha256sum <&3"),
+                     port=port(certificates.server))
+    data = os.urandom(100)
+    reply = converse_tls(s, certificates.context(), data)
+    assert reply[:2000000] == bytes(2000000)
+    assert reply[2000000:].split()[0].decode() == hashlib.sha256(data).hexdigest()
+    s = server.serve(server.script("echo bye", name="deaf"), port=port(certificates.server))
+    assert converse_tls(s, certificates.context(), b"x" * 1000) == b"bye\n"
+
+
+def test_a_program_says_farewell_first(server, certificates):
+    """It shuts its output down and goes on reading."""
+    script = server.script(
+        "import socket, sys\n"
+        "s = socket.socket(fileno=0)\n"
+        "s.sendall(b'over')\n"
+        "s.shutdown(socket.SHUT_WR)\n"
+        "got = b''.join(iter(lambda: s.recv(65536), b''))\n"
+        "print('after that', got, file=sys.stderr)",
+        interpreter="/usr/bin/python3")
+    s = server.serve(script, port=port(certificates.server))
+    talk = Talk(s, certificates.context())
+    assert talk.read_all() == b"over"
+    talk.send(b"still here")
+    talk.farewell()
+    s.wait_log("after that b'still here'")
+    talk.close()
+
+
+def test_the_environment_of_a_program(server, certificates):
+    s = server.serve("env", port=port(certificates.server, "SSL_verify_mode=peer",
+                                      f"SSL_ca_file={certificates.ca}"),
+                     env={"SSL_CLIENT_S_DN": "CN=forged", "SSL_TLS_SNI": "forged"})
+    context = certificates.context(V13, show=certificates.client)
+    lines = converse_tls(s, context, b"").decode().splitlines()
+    env = dict(line.split("=", 1) for line in lines if "=" in line)
+    assert env["PROTO"] == "SSL"
+    assert env["SSLREMOTEIP"] == env["TCPREMOTEIP"] == env["REMOTE_ADDR"] == "127.0.0.1"
+    assert env["SSLLOCALPORT"] == env["TCPLOCALPORT"] == str(s.port)
+    assert env["SSL_PROTOCOL"] == "TLSv1.3"
+    assert env["SSL_CIPHER"].startswith("TLS_")
+    assert env["SSL_TLS_SNI"] == "localhost"
+    assert env["SSL_CLIENT_VERIFY"] == "SUCCESS" and "CN=ann" in env["SSL_CLIENT_S_DN"]
+    lines = converse_tls(s, certificates.context(), b"").decode().splitlines()
+    assert "SSL_CLIENT_VERIFY=NONE" in lines
+    assert not [line for line in lines if line.startswith("SSL_CLIENT_S_DN=")]
+
+
+def test_the_end_of_a_program(server, certificates):
+    s = server.serve(server.script("echo half; kill -9 $$"), port=port(certificates.server))
+    assert converse_tls(s, certificates.context(), b"") == b"half\n"
+    s.wait_log("was killed by signal 9")
+
+
+def test_a_child_of_the_program_holds_nobody(server, certificates):
+    s = server.serve(server.script("sleep 1000 & echo done"), port=port(certificates.server))
+    assert converse_tls(s, certificates.context(), b"") == b"done\n"
+
+
+def test_a_program_that_vanishes(server, certificates, tmp_path):
+    program = tmp_path / "gone"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    s = server.serve(program, port=port(certificates.server))
+    program.unlink()
+    with secure(s, certificates.context()) as client:
+        assert client.recv(10) == b""
+    s.wait_log("No such file")
+
+
+def test_a_stop_ends_program_and_connection(server, certificates):
+    s = server.serve("cat", port=port(certificates.server), stop_timeout=0)
+    talk = Talk(s, certificates.context())
+    talk.send(b"x")
+    s.wait_until(s.programs, "the program")
+    program = s.programs()[0]
+    s.signal(signal.SIGTERM)
+    assert talk.read_all() == b"x"  # and a farewell
+    talk.close()
+    assert s.wait_exit() == 0
+    assert not is_alive(program)
+
+
+def test_a_client_breaks_off_behind_a_program(server, certificates):
+    s = server.serve("cat", port=port(certificates.server), log_level=3)
+    talk = Talk(s, certificates.context())
+    talk.send(b"x")
+    s.wait_until(s.programs, "the program")
+    talk.close()
+    s.wait_log("127.0.0.1:\\d+ broke off: ")
+    s.wait_until(lambda: not s.programs(), "the end of the program")
+
+
+# ---- bad clients ---------------------------------------------------------------------------
+
+
+def test_W37_a_silent_client_is_dropped(server, certificates):
+    s = server.start(server.program("tls"), min_servers=1, max_servers=1,
+                     port=port(certificates.server, "SSL_handshake_timeout=0.4"))
+    with s.connect() as silent:
+        worker = s.wait_workers(1, "busy")
+        found = facts(s, certificates.context())  # waits until the worker is free again
+        assert read_all(silent) == b""
+    s.wait_log("TLS handshake with .* failed: it took longer than SSL_handshake_timeout")
+    assert int(found["pid"]) == worker[0]
+
+
+def test_W37_a_slow_client_is_dropped(server, certificates):
+    """One byte at a time does not move the deadline."""
+    s = server.start(server.program("tls"), min_servers=1, max_servers=1,
+                     port=port(certificates.server, "SSL_handshake_timeout=0.5"))
+    hello = b"\x16\x03\x01\x40\x00" + bytes(0x4000)
+    with s.connect() as slow:
+        def one_more():
+            try:
+                slow.sendall(hello[:1])
+            except ConnectionError:
+                return True
+            return s.find_log("longer than SSL_handshake_timeout|failed: ")
+        s.wait_until(one_more, "the end of the handshake")
+    assert facts(s, certificates.context())["proto"] == "ssl"
+
+
+def test_W37_stalled_clients_leave_room_for_others(server, certificates):
+    s = server.start(server.program("tls"), min_servers=2, max_servers=6,
+                     port=port(certificates.server, "SSL_handshake_timeout=600"))
+    stalled = [s.connect() for _ in range(5)]
+    s.wait_workers(5, "busy")
+    assert facts(s, certificates.context())["proto"] == "ssl"
+    for client in stalled:
+        client.close()
+    s.wait_log("failed: the client closed", count=5)
+
+
+def test_W37_a_stop_does_not_wait_for_a_stalled_client(server, certificates):
+    s = server.start(server.program("tls"), stop_timeout=0.2,
+                     port=port(certificates.server, "SSL_handshake_timeout=600"))
+    with s.connect():
+        s.wait_workers(1, "busy")
+        assert s.stop() == 0
+
+
+@pytest.mark.parametrize("words, reason", [
+    (b"GET / HTTP/1.0\r\n\r\n", "http request"),
+    (bytes(range(200, 256)) * 20, "wrong version number|unsupported|unknown protocol"),
+    (b"\x16\x03\x01\x00\x05hello", "."),
+    (b"", "the client closed the connection without a farewell"),
+], ids=["http", "garbage", "bad hello", "nothing"])
+def test_what_is_no_handshake(server, certificates, words, reason):
+    s = server.start(server.program("tls"), min_servers=1, max_servers=1,
+                     port=port(certificates.server))
+    worker = s.workers()
+    with s.connect() as client:
+        try:
+            converse(client, words)
+        except ConnectionResetError:
+            pass
+    s.wait_log(f"info: TLS handshake with 127.0.0.1:\\d+ failed: ({reason})")
+    s.wait_log("hook: 127.0.0.1 failed: ")
+    s.wait_log("hook: closed after 1")
+    assert not s.find_log("hook: post_accept")
+    assert facts(s, certificates.context())["pid"] == str(worker[0])
+    s.wait_log("hook: post_accept TLSv1.3")
+
+
+def test_clients_that_vanish_in_the_handshake(server, certificates):
+    s = server.start(server.program("tls"), min_servers=2, max_servers=2,
+                     port=port(certificates.server))
+    inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = certificates.context().wrap_bio(inside, outside, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    hello = outside.read()
+    for size in (1, 5, len(hello) // 2, len(hello)):
+        with s.connect() as client:
+            client.sendall(hello[:size])
+    s.wait_log("TLS handshake with .* failed", count=4)
+    assert facts(s, certificates.context())["proto"] == "ssl"
+
+
+def test_plain_ports_stay_plain(server, certificates):
+    s = server.start("echo", port=[port(certificates.server), "127.0.0.1:0"])
+    assert s.ask(b"hello\n", index=1) == b"hello\n"
+    with secure(s, certificates.context()) as client:
+        client.sendall(b"hello\n")
+        assert read_line(client) == b"hello\n"
+
+
+def test_openssl_is_not_in_the_way_of_others(server):
+    """Who has no port with TLS does not load it."""
+    s = server.start("echo")
+    with open(f"/proc/{s.pid}/maps", encoding="ascii") as f:
+        maps = f.read()
+    assert "libssl" not in maps and "prefork-tls" not in maps
+
+
+# ---- mistakes, found at start --------------------------------------------------------------
+
+
+def bad_files(c):
+    """Settings of a port, and the sentence."""
+    locked = c.encrypted_key("locked.key", b"secret", c.server.key)
+    old, new = c.dated("old", -20, -10), c.dated("new", 10, 20)
+    garbage = c.write("garbage.pem", b"this is no PEM\n")
+    good = c.write("good.passwd", b"secret\n")
+    wrong = c.write("wrong.passwd", b"guess\n")
+    empty = c.write("empty.passwd", b"")
+    cert, key = c.server.cert, c.server.key
+    yield "", "protocol ssl needs SSL_cert_file"
+    yield "SSL_cert_file=/nowhere.pem", "SSL_cert_file: /nowhere.pem: No such file"
+    yield f"SSL_cert_file={garbage}", f"SSL_cert_file: {garbage}: no certificate can be read"
+    yield f"SSL_cert_file={key}", f"SSL_cert_file: {key}: no certificate can be read"
+    yield f"SSL_cert_file={cert}", f"SSL_cert_file: {cert}: no private key can be read"
+    yield (f"SSL_cert_file={cert} SSL_key_file=/nowhere.key",
+           "SSL_key_file: /nowhere.key: No such file")
+    yield (f"SSL_cert_file={cert} SSL_key_file={garbage}",
+           f"SSL_key_file: {garbage}: no private key can be read")
+    yield (f"SSL_cert_file={cert} SSL_key_file={c.other.key}",
+           f"{c.other.key}: this is not the key of the certificate in {cert}")
+    yield old.words(), f"SSL_cert_file: {old.cert}: a certificate in it expired at "
+    yield new.words(), f"SSL_cert_file: {new.cert}: a certificate in it is not valid before"
+    yield (f"SSL_cert_file={cert} SSL_key_file={locked}",
+           f"{locked}: the key is encrypted; set SSL_passwd_file")
+    yield (f"SSL_cert_file={cert} SSL_key_file={locked} SSL_passwd_file={wrong}",
+           f"{locked}: the password does not open the key")
+    yield (f"SSL_cert_file={cert} SSL_key_file={locked} SSL_passwd_file={empty}",
+           f"SSL_passwd_file: {empty}: no password in its first line")
+    yield (f"SSL_cert_file={cert} SSL_key_file={locked} SSL_passwd_file=/nowhere",
+           "SSL_passwd_file: /nowhere: No such file")
+    yield f"SSL_cert_file={cert} SSL_key_file={locked} SSL_passwd_file={good}", None
+    ok = c.server.words()
+    yield f"{ok} SSL_verify_mode=peer", "only be checked with SSL_ca_file or SSL_ca_path"
+    yield f"{ok} SSL_verify_mode=2", '"2" is not one of none, peer, require'
+    yield f"{ok} SSL_verify_mode=peer SSL_ca_file=/nowhere", "SSL_ca_file: /nowhere: No such"
+    yield (f"{ok} SSL_verify_mode=peer SSL_ca_file={garbage}",
+           f"{garbage}: no certificate can be read")
+    yield f"{ok} SSL_verify_mode=peer SSL_ca_path=/nowhere", "SSL_ca_path: /nowhere: No such"
+    yield f"{ok} SSL_cipher_list=NONSENSE", 'SSL_cipher_list: "NONSENSE": no cipher match'
+    yield f"{ok} SSL_ciphersuites=NONSENSE", 'SSL_ciphersuites: "NONSENSE": '
+    yield f"{ok} SSL_version=TLSv1_1", '"TLSv1_1" is not safe; the least is TLSv1_2'
+    yield f"{ok} SSL_version=TLSv1_3:!TLSv13", "no version is left"
+    yield f"{ok} SSL_version=TLSv9", '"TLSv9" is no version'
+    yield f"{ok} SSL_use_cert=0", "a server has to show a certificate"
+    yield f"{ok} SSL_sni=lonely", "names, certificate and key are expected"
+    yield f'{ok} SSL_sni="a.test /nowhere"', "SSL_sni: /nowhere: No such file"
+
+
+def test_bad_files_are_found_at_start(server, certificates, tmp_path):
+    conf = tmp_path / "x.conf"
+    for words, sentence in bad_files(certificates):
+        conf.write_text(f"# TLS\nport 127.0.0.1:0/ssl {words}\n")
+        done = server.prefork("check", "--conf_file", conf, "--", "cat")
+        if sentence is None:
+            assert done.returncode == 0, done.stderr
+            continue
+        assert done.returncode == 78, words
+        assert f"{conf}:2: " in done.stderr and sentence in done.stderr, done.stderr
+        assert done.stderr.count("\n") == 1
+        done = server.prefork("serve", "--conf_file", conf, "--", "cat")
+        assert done.returncode == 78 and sentence in done.stderr
+
+
+def test_the_line_of_a_common_setting_is_named(server, certificates, tmp_path):
+    conf = tmp_path / "x.conf"
+    conf.write_text(f"port 127.0.0.1:0/ssl\nSSL_cert_file {certificates.server.cert}\n"
+                    "ssl_key_file /nowhere.key\n")
+    done = server.prefork("check", "--conf_file", conf, "--", "cat")
+    assert f"{conf}:3: SSL_key_file: /nowhere.key: No such file" in done.stderr
+
+
+@pytest.mark.parametrize("words, command, sentence", [
+    ("{ok}", ["--handler", "wait"], "use handler nowait"),
+    ("tcp", [], "SSL_cert_file is for protocol ssl only"),
+])
+def test_what_does_not_go_together(server, certificates, words, command, sentence):
+    ok = port(certificates.server)
+    said = ok if words == "{ok}" else ok.replace("/ssl", "/tcp")
+    done = server.prefork("check", "--port", said, *command, "--", "cat")
+    assert done.returncode == 78 and sentence in done.stderr
+
+
+def test_main_loop_does_not_speak_tls(server, certificates):
+    done = server.command(EXAMPLES / "jobs", "--port", port(certificates.server))
+    assert done.returncode == 78 and "use process_request" in done.stderr
+
+
+def test_the_program_knows_the_password(server, certificates):
+    locked = certificates.encrypted_key("hook.key", b"by hook", certificates.server.key)
+    words = f"127.0.0.1:0/ssl SSL_cert_file={certificates.server.cert} SSL_key_file={locked}"
+    s = server.start(server.program("tls"), port=words)
+    assert facts(s, certificates.context())["proto"] == "ssl"
+
+
+@pytest.mark.root
+def test_the_key_is_read_before_privileges_are_dropped(server, certificates, open_path):
+    key = open_path / "root.key"
+    key.write_bytes(certificates.server.key.read_bytes())
+    key.chmod(0o600)
+    s = server.start(server.program("tls"), user="nobody", min_servers=2,
+                     port=f"127.0.0.1:0/ssl SSL_cert_file={certificates.server.cert} "
+                          f"SSL_key_file={key}")
+    key.unlink()
+    s.signal(signal.SIGHUP)  # and workers born later need no file either
+    s.wait_log("SIGHUP")
+    for _ in range(4):
+        assert facts(s, certificates.context())["proto"] == "ssl"
+
+
+def test_no_password_is_asked_on_a_terminal(server, certificates):
+    locked = certificates.encrypted_key("tty.key", b"secret", certificates.server.key)
+    leader, follower = os.openpty()
+    try:
+        done = subprocess.run(
+            [PREFORK, "check", "--port", f"127.0.0.1:0/ssl SSL_cert_file="
+             f"{certificates.server.cert} SSL_key_file={locked}", "--", "cat"],
+            stdin=follower, stdout=follower, stderr=subprocess.PIPE, text=True, check=False,
+            timeout=PATIENCE, start_new_session=True)
+        assert done.returncode == 78 and "the key is encrypted" in done.stderr
+    finally:
+        os.close(leader)
+        os.close(follower)
+
+
+def test_prefork_check_shows_the_settings(server, certificates):
+    done = server.prefork("check", "--port", port(certificates.server), "--", "cat")
+    assert done.returncode == 0
+    assert "SSL_handshake_timeout 10  # default" in done.stdout
+
+
