@@ -13,7 +13,7 @@ import struct
 import threading
 from pathlib import Path
 
-from support import address_of, connect, read_all, read_line
+from support import address_of, connect, read_all, read_line, wait_until
 
 HERE = Path(__file__).resolve().parent
 _CLONE_NEWNET = 0x40000000
@@ -112,6 +112,17 @@ def _add_address(address):
     packed = struct.pack("=16sIi", socket.inet_pton(socket.AF_INET6, address), 64, number)
     with socket.socket(socket.AF_INET6) as s:
         fcntl.ioctl(s, _SIOCSIFADDR, packed)
+    wait_until(lambda: _can_bind(address, number), f"the kernel to be done with {address}")
+
+
+def _can_bind(address, number):
+    """A new address is tentative at first, and nobody can bind it."""
+    with socket.socket(socket.AF_INET6) as s:
+        try:
+            s.bind((address, 0, 0, number))
+        except OSError:
+            return False
+    return True
 
 
 def inside(pid, function):
