@@ -268,7 +268,7 @@ def test_forms_of_a_unix_datagram_socket(server, tmp_path, form):
 def test_unix_type(server, tmp_path, word):
     """Is for ports that do not say it themselves, and for unix ports only."""
     start(server, [f"{tmp_path}/a|unix", f"{tmp_path}/b|unix|sock_stream", UDP,
-                       f"{tmp_path}/c unix_type=SOCK_STREAM"], unix_type=word)
+                   f"{tmp_path}/c unix_type=SOCK_STREAM"], unix_type=word)
     assert ask(tmp_path / "a", b"hello", tmp_path / "client") == b"hello"
     assert converse(connect(tmp_path / "b")) == b"a stream"
     assert converse(connect(tmp_path / "c")) == b"a stream"
