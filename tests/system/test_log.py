@@ -220,7 +220,7 @@ def test_W35_a_daemon_that_is_gone_is_called_once_in_a_second(server, rsyslog, t
 def test_W35_syslog_comes_back_to_a_server_without_privileges(server, rsyslog, open_path):
     """The daemon is reached again by a server that is not root any more and whose root has
     no such path; its working directory is where it was."""
-    s = start_with(server, rsyslog, user="nobody", env={"CHROOT": open_path})
+    s = start_with(server, rsyslog, user="nobody", chroot=open_path)
     with s.connect() as busy:
         tell(busy, "before")
         s.wait_log("notice: before$")
