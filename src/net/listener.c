@@ -220,8 +220,8 @@ set(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
 }
 
-/* The first shard asks for SO_REUSEPORT when it is bound, so that it is refused where another
- * server listens; the others join it. */
+/* The first shard asks for SO_REUSEPORT when it is bound, so that it is refused where
+ * another server listens; the others join it. */
 static int
 prepare_tcp(int fd, const struct pf_endpoint *endpoint, const struct pf_target *t,
             unsigned shard)
