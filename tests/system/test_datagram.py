@@ -264,6 +264,7 @@ def test_forms_of_a_unix_datagram_socket(server, tmp_path, form):
     assert not path.exists()
 
 
+@pytest.mark.shows("key:unix_type")
 @pytest.mark.parametrize("word", ["SOCK_DGRAM", "sock_dgram", "2"])
 def test_unix_type(server, tmp_path, word):
     """Is for ports that do not say it themselves, and for unix ports only."""

@@ -152,6 +152,7 @@ def test_clients_must_show_a_certificate(server, certificates, mode, tmp_path):
     assert is_refused_tls(s, certificates.context(show=certificates.foreign))
 
 
+@pytest.mark.shows("key:SSL_verify_callback")
 def test_the_program_judges_certificates(server, certificates):
     s = server.start(server.program("tls"), env={"TLS_JUDGE": "bob"}, port=port(
         certificates.server, "SSL_verify_mode=require", f"SSL_ca_file={certificates.ca}"))
@@ -502,6 +503,7 @@ def test_W37_a_stop_does_not_wait_for_a_stalled_client(server, certificates):
         assert s.stop() == 0
 
 
+@pytest.mark.shows("key:SSL_error_callback")
 @pytest.mark.parametrize("words, reason", [
     (b"GET / HTTP/1.0\r\n\r\n", "http request"),
     (bytes(range(200, 256)) * 20, "wrong version number|unsupported|unknown protocol"),

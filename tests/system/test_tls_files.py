@@ -98,6 +98,7 @@ def test_main_loop_does_not_speak_tls(server, certificates):
     assert done.returncode == 78 and "use process_request" in done.stderr
 
 
+@pytest.mark.shows("key:SSL_passwd_cb")
 def test_the_program_knows_the_password(server, certificates):
     locked = certificates.encrypted_key("hook.key", b"by hook", certificates.server.key)
     words = f"127.0.0.1:0/ssl SSL_cert_file={certificates.server.cert} SSL_key_file={locked}"
