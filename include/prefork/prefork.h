@@ -365,9 +365,9 @@ const void *prefork_datagram(const struct prefork_conn *c, size_t *ret_size);
 size_t prefork_datagram_cut(const struct prefork_conn *c);
 
 /* The connected socket, blocking and close-on-exec; for a datagram the socket it came in
- * by, which is shared by all workers and does not block. Not consumed: do not close it.
- * With protocol ssl what travels on it is encrypted: use it for poll(2) and setsockopt(2),
- * and never read from it or write to it. */
+ * by, which is shared by all workers; reading from it is the library's affair. Not
+ * consumed: do not close it. With protocol ssl what travels on it is encrypted: use it for
+ * poll(2) and setsockopt(2), and never read from it or write to it. */
 int prefork_fd(const struct prefork_conn *c);
 
 /* Addresses as text, borrowed until the connection ends: "192.0.2.1:49152",

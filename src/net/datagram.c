@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/time.h>
 
 enum {
     SEND_FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT,
@@ -69,6 +70,15 @@ pf_datagram_prepare(int fd)
         return 0;
     r = switch_on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
     return r < 0 ? r : switch_on(fd, IPPROTO_IP, IP_PKTINFO);
+}
+
+int
+pf_datagram_be_patient(int fd)
+{
+    const struct timeval patience = {.tv_usec = PF_DATAGRAM_PATIENCE * 1000};
+
+    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ? -errno
+                                                                                   : 0;
 }
 
 static int
@@ -144,7 +154,7 @@ pf_datagram_receive(struct pf_datagram *d, const struct pf_datagram_order *order
                     struct sockaddr_storage *ret_peer, socklen_t *ret_peer_bytes,
                     int *ret_errnum)
 {
-    const int flags = order->flags | MSG_DONTWAIT | MSG_TRUNC;
+    const int flags = order->flags | MSG_TRUNC | (order->wait ? 0 : MSG_DONTWAIT);
     socklen_t bytes = sizeof *ret_peer;
     ssize_t n;
 

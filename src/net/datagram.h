@@ -34,11 +34,22 @@ struct pf_datagram_order {
     bool tells;  /* the socket tells to which address a datagram was sent */
     size_t room; /* all that there is at bytes, or less */
     int flags;   /* of recv(2) */
+    bool wait;   /* for as long as pf_datagram_be_patient() says */
 };
+
+/* How long receiving may wait, in milliseconds; a system call interrupted by a signal
+ * handler waits less. A property of the socket, which other processes may share. */
+enum {
+    PF_DATAGRAM_PATIENCE = 4,
+};
+
+/* Let receiving be patient, for which the socket has to block otherwise. 0 or a negative
+ * errno. */
+PF_MUST_USE int pf_datagram_be_patient(int fd);
 
 /* Take one datagram: 0 with *d, the sender's address and its length filled (0 bytes:
  * unnamed), or an outcome of enum pf_accept_outcome (net/accept.h) with the errno behind
- * it. Never waits. */
+ * it. */
 PF_MUST_USE int pf_datagram_receive(struct pf_datagram *d,
                                     const struct pf_datagram_order *order,
                                     struct sockaddr_storage *ret_peer,

@@ -255,7 +255,8 @@ make_socket(const struct pf_endpoint *endpoint, const struct pf_target *t, unsig
 {
     const int type = pf_proto_socket_type(endpoint->proto);
     const int family = t->address.any.sa_family;
-    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd =
+        socket(family, type | SOCK_CLOEXEC | (type == SOCK_STREAM ? SOCK_NONBLOCK : 0), 0);
     int e = 0;
 
     if (fd < 0)
@@ -524,7 +525,8 @@ pf_listeners_shut(struct pf_listeners *ls)
         if (l->inherited)
             continue;
         pf_path_unlink(l->address, &l->file);
-        (void)shutdown(l->fd, SHUT_RD); /* fails if it was done before, and for UDP */
+        if (l->proto != PF_PROTO_UDP) /* where it would only let receivers hear nothing */
+            (void)shutdown(l->fd, SHUT_RD); /* fails if it was done before */
     }
 }
 

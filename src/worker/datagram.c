@@ -12,14 +12,12 @@
  * and after the first one where the program or the accept order wants a say in who takes
  * the next.
  *
- * Each datagram that arrives is shown by the kernel to all who wait at the socket, also to
- * those who are busy: with sixteen of them that costs a quarter of what receiving and
- * answering a small one does. So a worker leaves the wait of that socket while a run is
- * long.
- *
- * Going to sleep and being woken is dearer than serving a datagram. So before a run that
- * had more than one ends for want of another, the worker lets others run once and looks
- * again.
+ * The kernel shows each datagram that arrives, and each answer that has left, to all who
+ * wait at the socket by epoll, also to those who are awake: that costs more than the system
+ * calls. So a worker that finds a second datagram behind the first leaves the wait of that
+ * socket for as long as the run lasts, and where the run would end for want of a datagram
+ * waits for it in recv(2), a few milliseconds at most: there the kernel knows him only
+ * while he sleeps. A request to leave is late by as much.
  *
  * On the board a run is one busy time, of which each datagram begins anew: request_timeout
  * is about one of them, and all of them are counted. */
@@ -32,11 +30,9 @@
 #include "worker/worker.h"
 
 #include <errno.h>
-#include <sched.h>
 
 enum {
-    RUN_MAX = 64,
-    RUN_LONG = 8, /* from here on a run is a long one */
+    RUN_MAX = 1024,
 };
 
 static unsigned
@@ -61,6 +57,9 @@ pf_datagrams_prepare(struct prefork_worker *w)
 
     for (unsigned i = 0; i < ls->count; i++) {
         const struct pf_listener *l = &ls->table[i];
+        int r = pf_proto_is_datagram(l->proto) ? pf_datagram_be_patient(l->fd) : 0;
+        if (r < 0)
+            pf_worker_fail(w, PF_WORKER_EXIT_SETUP, -r);
         if (pf_proto_is_datagram(l->proto) && room(w, l) > largest)
             largest = room(w, l);
     }
@@ -71,18 +70,27 @@ pf_datagrams_prepare(struct prefork_worker *w)
         pf_worker_fail(w, PF_WORKER_EXIT_SETUP, ENOMEM);
 }
 
-int
-pf_datagrams_take(struct prefork_worker *w, const struct pf_listener *l, int *ret_errnum)
+static int
+take(struct prefork_worker *w, const struct pf_listener *l, bool wait, int *ret_errnum)
 {
     struct prefork_conn *c = &w->conn;
-    const struct pf_datagram_order order = {
-        .fd = l->fd, .tells = l->wildcard, .room = room(w, l), .flags = flags(w, l)};
+    const struct pf_datagram_order order = {.fd = l->fd,
+                                            .tells = l->wildcard,
+                                            .room = room(w, l),
+                                            .flags = flags(w, l),
+                                            .wait = wait};
     int r = pf_datagram_receive(&w->datagram, &order, &c->peer.address,
                                 &c->peer.address_bytes, ret_errnum);
 
     if (r == 0)
         w->datagram.bytes[w->datagram.size] = '\0'; /* for who reads text */
     return r;
+}
+
+int
+pf_datagrams_take(struct prefork_worker *w, const struct pf_listener *l, int *ret_errnum)
+{
+    return take(w, l, false, ret_errnum);
 }
 
 static void
@@ -116,35 +124,22 @@ may_go_on(const struct prefork_worker *w)
     return !w->leaving && (w->stop_at == 0 || w->requests < w->stop_at);
 }
 
-/* Under load the next one is only a moment away: its sender waits for the processor. */
-static bool
-take_next(struct prefork_worker *w, const struct pf_listener *l, unsigned served)
-{
-    int errnum;
-
-    if (pf_datagrams_take(w, l, &errnum) == 0)
-        return true;
-    if (served == 1)
-        return false;
-    (void)sched_yield(); /* it cannot fail */
-    return pf_datagrams_take(w, l, &errnum) == 0;
-}
-
 bool
 pf_datagrams_serve(struct prefork_worker *w, const struct pf_listener *l)
 {
     unsigned most = may_run(w) ? RUN_MAX : 1;
     pf_time start = pf_clock_now_coarse();
     unsigned served = 1;
+    int errnum;
 
     pf_worker_say_busy(w, 1);
     serve_one(w, l);
     while (served < most && may_go_on(w) && pf_clock_now_coarse() == start &&
-           take_next(w, l, served)) {
-        if (++served == RUN_LONG)
+           take(w, l, served > 1, &errnum) == 0) {
+        if (served++ == 1)
             pf_wait_remove(&w->wait, l->fd);
         pf_board_say_next(&w->heritage.seat, start);
         serve_one(w, l);
     }
-    return served >= RUN_LONG;
+    return served > 1;
 }

@@ -352,7 +352,9 @@ take(struct prefork_worker *w, unsigned index, bool shared)
         left = pf_datagrams_serve(w, l);
     else
         pf_worker_connection(w, fd, l);
-    if (left || w->heritage.recipe->accept_order == PF_ACCEPT_FAIR)
+    if (left)
+        watch(w, index);
+    else if (w->heritage.recipe->accept_order == PF_ACCEPT_FAIR)
         requeue(w, index);
     count_request(w);
     return true;
