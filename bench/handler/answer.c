@@ -4,17 +4,27 @@
 
 #include <string.h>
 
-static void
-answer(struct prefork_conn *c, void *data)
+/* A whole line came, or a datagram, which is received already. */
+static bool
+is_asked(struct prefork_conn *c)
 {
     char buffer[1024];
+    size_t size;
     ssize_t n;
 
-    (void)data;
+    if (prefork_datagram(c, &size))
+        return true;
     do
         n = prefork_read(c, buffer, sizeof buffer);
     while (n > 0 && !memchr(buffer, '\n', (size_t)n));
-    if (n > 0)
+    return n > 0;
+}
+
+static void
+answer(struct prefork_conn *c, void *data)
+{
+    (void)data;
+    if (is_asked(c))
         (void)prefork_write(c, "hello\n", 6); /* a client that is gone is counted there */
 }
 
