@@ -234,6 +234,14 @@ pf_board_say_spent(struct pf_board_seat *seat)
 }
 
 void
+pf_board_say_leaving(struct pf_board_seat *seat, pf_time now)
+{
+    if (atomic_load_explicit(&seat->slot->state, memory_order_relaxed) == PF_BOARD_IDLE)
+        pf_board_say_busy(seat, now, 0);
+    pf_board_say_spent(seat);
+}
+
+void
 pf_board_say_apart(struct pf_board_seat *seat)
 {
     atomic_store(&seat->slot->state, PF_BOARD_APART);

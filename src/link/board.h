@@ -129,6 +129,9 @@ void pf_board_say_next(struct pf_board_seat *seat, pf_time now);
 void pf_board_say_wants_leave(struct pf_board_seat *seat);
 void pf_board_say_spent(struct pf_board_seat *seat);
 
+/* About to end, which may take the program a while: not idle any more, if it was. */
+void pf_board_say_leaving(struct pf_board_seat *seat, pf_time now);
+
 /* Ready, and never idle. */
 void pf_board_say_apart(struct pf_board_seat *seat);
 

@@ -226,6 +226,29 @@ a_broken_log_is_told_once(void **state)
     shut(&f);
 }
 
+/* Whoever leaves may take long for it: the last one that is really idle still wakes the
+ * master when it goes busy. */
+static void
+who_leaves_is_not_idle(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open(&f);
+    all_idle(&f);
+    assert_false(pf_board_arm(&f.board, 1, false));
+    for (unsigned i = 1; i < SLOTS; i++)
+        pf_board_say_leaving(&f.seats[i], 2);
+    assert_int_equal(pf_board_idle(&f.board), 1);
+    assert_false(rang(&f));
+    pf_board_say_leaving(&f.seats[1], 3); /* twice is once */
+    pf_board_say_busy(&f.seats[0], 4, 1);
+    assert_true(rang(&f));
+    pf_board_say_leaving(&f.seats[0], 5); /* busy: not counted before */
+    assert_int_equal(pf_board_idle(&f.board), 0);
+    shut(&f);
+}
+
 /* ---- deaths
  * --------------------------------------------------------------------------------- */
 
@@ -421,6 +444,7 @@ main(void)
         cmocka_unit_test(readiness_wakes_once_if_wanted),
         cmocka_unit_test(wishes_are_told_once),
         cmocka_unit_test(a_broken_log_is_told_once),
+        cmocka_unit_test(who_leaves_is_not_idle),
         cmocka_unit_test(the_count_survives_every_death),
         cmocka_unit_test(an_audit_waits_for_quiet),
         cmocka_unit_test(a_fresh_page_starts_again),

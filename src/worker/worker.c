@@ -39,10 +39,13 @@ pf_worker_finish(struct prefork_worker *w)
     (void)fflush(NULL);
 }
 
-/* Exit handlers are the master's. */
+/* Exit handlers are the master's. Whoever ends is not idle, or the last one that really is
+ * would not wake the master when it goes. */
 PF_NORETURN void
 pf_worker_end(struct prefork_worker *w, enum pf_worker_exit code)
 {
+    if (!w->heritage.dequeue)
+        pf_board_say_leaving(&w->heritage.seat, pf_clock_now_coarse());
     pf_worker_finish(w);
     pf_process_exit((int)code);
 }

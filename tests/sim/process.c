@@ -146,6 +146,16 @@ say_busy(struct sim_process *p)
     count_idle(p, false);
 }
 
+/* As pf_worker_end(). */
+static void
+say_leaving(struct sim_process *p)
+{
+    if (p->dequeue)
+        return;
+    pf_board_say_leaving(&p->seat, coarse_now());
+    count_idle(p, false);
+}
+
 /* ---- the end
  * ------------------------------------------------------------------------------ */
 
@@ -254,6 +264,7 @@ look(struct sim_process *p)
 
     if (!p->foreign && is_asked(p)) {
         p->asked = 0;
+        say_leaving(p);
         finish(p, exited(0));
         if (takes || bell)
             sim_process_pass();
@@ -439,6 +450,7 @@ static void
 loop(struct sim_process *p)
 {
     if (is_asked(p) || p->dequeue) {
+        say_leaving(p);
         finish(p, exited(0));
     } else {
         p->state = SIM_LOOPING;
