@@ -505,18 +505,23 @@ static void
 opens_udp_beside_tcp(void **state)
 {
     char port[16];
+    int r = -EADDRINUSE;
 
     (void)state;
-    must_open(udp("127.0.0.1", "0", PF_IPV_4));
-    (void)snprintf(port, sizeof port, "%u", pf_listener_port(&ls.table[0]));
-    must_open(tcp("127.0.0.1", port, PF_IPV_4));
+    for (int tries = 0; tries < 16 && r == -EADDRINUSE; tries++) { /* others use UDP, too */
+        pf_listeners_close(&ls);
+        must_open(tcp("127.0.0.1", "0", PF_IPV_4));
+        (void)snprintf(port, sizeof port, "%u", pf_listener_port(&ls.table[0]));
+        r = try_open(udp("127.0.0.1", port, PF_IPV_4));
+    }
+    assert_int_equal(r, 0);
     must_open(udp("127.0.0.1", port, PF_IPV_4));
     assert_int_equal(ls.count, 2);
     assert_non_null(strstr(notes, "is named twice"));
-    assert_int_equal(option(&ls.table[0], SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
-    assert_int_equal(option(&ls.table[1], SOL_SOCKET, SO_TYPE), SOCK_STREAM);
-    assert_int_equal(option(&ls.table[0], SOL_SOCKET, SO_REUSEADDR), 0);
-    assert_int_equal(option(&ls.table[0], SOL_SOCKET, SO_BROADCAST), 0);
+    assert_int_equal(option(&ls.table[0], SOL_SOCKET, SO_TYPE), SOCK_STREAM);
+    assert_int_equal(option(&ls.table[1], SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+    assert_int_equal(option(&ls.table[1], SOL_SOCKET, SO_REUSEADDR), 0);
+    assert_int_equal(option(&ls.table[1], SOL_SOCKET, SO_BROADCAST), 0);
 }
 
 static void
