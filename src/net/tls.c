@@ -176,27 +176,12 @@ pf_tls_before_fork(const struct pf_listeners *listeners, pf_time now)
 
 /* ---- connections ------------------------------------------------------------------- */
 
-/* Milliseconds until the deadline, rounded up; -1: there is none. */
-static int
-remaining(pf_time deadline)
-{
-    pf_time left;
-
-    if (deadline == PF_NEVER)
-        return -1;
-    left = deadline - pf_clock_now();
-    if (left <= 0)
-        return 0;
-    left = (left + PF_MILLISECOND - 1) / PF_MILLISECOND;
-    return left > INT_MAX ? INT_MAX : (int)left;
-}
-
 /* 0 when the socket is ready or a signal came, -ETIMEDOUT, or another negative errno. */
 static int
 wait_until(const struct prefork_conn *c, pf_time deadline)
 {
     struct pollfd p = {.fd = c->fd, .events = module->wants(c->tls)};
-    int left = remaining(deadline);
+    int left = pf_clock_milliseconds_until(deadline);
     int n;
 
     if (left == 0)

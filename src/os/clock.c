@@ -2,6 +2,7 @@
  * that nobody is overdue for time in which nobody ran. */
 #include "os/clock.h"
 
+#include <limits.h>
 #include <time.h>
 
 static pf_time
@@ -23,4 +24,18 @@ pf_time
 pf_clock_now_coarse(void)
 {
     return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+int
+pf_clock_milliseconds_until(pf_time deadline)
+{
+    pf_time left;
+
+    if (deadline == PF_NEVER)
+        return -1;
+    left = deadline - pf_clock_now();
+    if (left <= 0)
+        return 0;
+    left = (left + PF_MILLISECOND - 1) / PF_MILLISECOND;
+    return left > INT_MAX ? INT_MAX : (int)left;
 }

@@ -11,4 +11,8 @@ pf_time pf_clock_now(void);
  * pf_clock_now(). */
 pf_time pf_clock_now_coarse(void);
 
+/* For a wait that counts in milliseconds: those until the deadline, rounded up; -1:
+ * PF_NEVER. */
+int pf_clock_milliseconds_until(pf_time deadline);
+
 #endif

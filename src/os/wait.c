@@ -8,7 +8,6 @@
 #include "os/fd.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 
@@ -71,20 +70,6 @@ pf_wait_remove(struct pf_wait *w, int fd)
     (void)epoll_ctl(w->fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-static int
-milliseconds_until(pf_time deadline)
-{
-    pf_time left;
-
-    if (deadline == PF_NEVER)
-        return -1;
-    left = deadline - pf_clock_now();
-    if (left <= 0)
-        return 0;
-    left = (left + PF_MILLISECOND - 1) / PF_MILLISECOND;
-    return left > INT_MAX ? INT_MAX : (int)left;
-}
-
 unsigned
 pf_wait_sleep(struct pf_wait *w, pf_time deadline, struct pf_wait_event *events,
               unsigned max)
@@ -94,7 +79,7 @@ pf_wait_sleep(struct pf_wait *w, pf_time deadline, struct pf_wait_event *events,
 
     if (max > PF_COUNT(ready))
         max = PF_COUNT(ready);
-    n = epoll_wait(w->fd, ready, (int)max, milliseconds_until(deadline));
+    n = epoll_wait(w->fd, ready, (int)max, pf_clock_milliseconds_until(deadline));
     for (int i = 0; i < n; i++)
         events[i] = (struct pf_wait_event){
             .tag = ready[i].data.u64,
