@@ -270,7 +270,8 @@ prefork_new(const struct prefork_app *app)
 
 /* Set one value by its key, as in the config file; a list key collects. Values given here
  * stand above the config file and below the command line; from configure_hook below both.
- * 0, -ENOENT (no such key), -EINVAL or -ERANGE (value), -EBUSY (already running);
+ * 0, -ENOENT (no such key), -EINVAL or -ERANGE (value), -EBUSY (already running;
+ * then without a sentence);
  * prefork_error() has the sentence. key and value are copied. */
 int prefork_set(struct prefork *p, const char *key, const char *value);
 

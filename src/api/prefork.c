@@ -12,6 +12,7 @@
 #include "master/startup.h"
 #include "os/fd.h"
 #include "os/process.h"
+#include "os/root.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -71,7 +72,7 @@ prefork_set(struct prefork *p, const char *key, const char *value)
     if (!p->in_configure)
         forget_error(p);
     if (p->running)
-        return fail(p, PREFORK_EXIT_USAGE, EBUSY, "settings cannot change while it runs");
+        return -EBUSY; /* the sentence is the running server's */
     p->frozen = false;
     return pf_settings_set(p->settings, key, value, &origin, &p->error);
 }
@@ -201,6 +202,9 @@ find_program(struct prefork *p)
 
     if (p->program)
         return 0;
+    r = root ? pf_root_check(root, &p->error) : 0;
+    if (r < 0)
+        return r;
     if (root && strchr(name, '/'))
         return find_inside(p, name, root);
     r = pf_process_find_program(name, &p->program);
@@ -317,6 +321,7 @@ prefork_run(struct prefork *p)
         return p->error.exit_code;
     }
     p->running = true;
+    forget_error(p); /* of a hook's prefork_set(), with which the start has nothing to do */
     (void)pf_startup_run(p, &p->config, &p->listeners, &p->error);
     p->running = false;
     return p->error.exit_code;

@@ -266,7 +266,10 @@ settle_type(const struct check *c)
         return refuse(c, PF_SETTING_SIZING, "cannot go with", PF_SETTING_SERVER_TYPE);
     if (r == 0)
         r = adapt_to_type(c, PF_SETTING_MAX_SERVERS, rules->max_servers);
-    return r < 0 ? r : adapt_to_type(c, PF_SETTING_MAX_REQUESTS, rules->max_requests);
+    if (r == 0)
+        r = adapt_to_type(c, PF_SETTING_MAX_REQUESTS, rules->max_requests);
+    return r < 0 ? r
+                 : adapt_to_type(c, PF_SETTING_NO_CLIENT_STDOUT, rules->no_client_stdout);
 }
 
 static int

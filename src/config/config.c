@@ -139,7 +139,8 @@ make_policy(const struct pf_settings *s, enum pf_server_type type)
         .kill_timeout = pf_settings_span(s, PF_SETTING_KILL_TIMEOUT),
     };
 
-    if (type == PF_SERVER_SINGLE)
+    policy.single = type == PF_SERVER_SINGLE;
+    if (policy.single)
         policy.max_servers = 1;
     if (type == PF_SERVER_FORK)
         policy.max_recycling = policy.max_servers; /* every connection is the last */

@@ -84,23 +84,91 @@ is_without_ipv6(void)
     return no && no[0] != '\0' && strcmp(no, "0") != 0;
 }
 
+/* What a port says for itself has to mean something to it. */
+static int
+refuse_idle(const struct pf_port *p, enum pf_proto proto)
+{
+    static const struct {
+        enum pf_setting_id id;
+        bool (*means)(enum pf_proto proto);
+        const char *whom;
+    } limited[] = {
+        {PF_SETTING_SOCKET_MODE, pf_proto_is_unix, "unix and unixdgram"},
+        {PF_SETTING_SOCKET_OWNER, pf_proto_is_unix, "unix and unixdgram"},
+        {PF_SETTING_UDP_RECV_LEN, pf_proto_is_datagram, "udp and unixdgram"},
+        {PF_SETTING_UDP_RECV_FLAGS, pf_proto_is_datagram, "udp and unixdgram"},
+        {PF_SETTING_UDP_BROADCAST, pf_proto_is_datagram, "udp and unixdgram"},
+    };
+
+    for (size_t i = 0; i < PF_COUNT(limited); i++) {
+        if (pf_port_has_own(p, limited[i].id) && !limited[i].means(proto))
+            return pf_port_refuse(p, limited[i].id, EINVAL,
+                                  "is for the protocols %s, and this is %s",
+                                  limited[i].whom, pf_proto_name(proto));
+    }
+    return 0;
+}
+
+static int
+parse(const struct pf_port *p, const char *host, const char *proto, const char *ipv,
+      struct pf_endpoint *e, struct pf_error *error)
+{
+    *error = (struct pf_error){0};
+    return pf_endpoint_parse(p->address, host, proto, ipv, e, error);
+}
+
+/* Which setting is to blame: a default without which the port would be fine, or the port.
+ */
+static enum pf_setting_id
+find_culprit(const struct pf_port *p)
+{
+    const char *host = pf_port_text(p, PF_SETTING_HOST);
+    const char *proto = pf_port_text(p, PF_SETTING_PROTO);
+    const char *ipv = pf_port_text(p, PF_SETTING_IPV);
+    struct pf_endpoint e = {0};
+    struct pf_error error;
+
+    if (parse(p, host, proto, NULL, &e, &error) == 0)
+        return PF_SETTING_IPV;
+    if (parse(p, host, NULL, ipv, &e, &error) == 0)
+        return PF_SETTING_PROTO;
+    if (parse(p, NULL, proto, ipv, &e, &error) == 0)
+        return PF_SETTING_HOST;
+    return PF_SETTING_PORT;
+}
+
+static int
+freeze_address(const struct pf_port *p, struct pf_endpoint *e)
+{
+    enum pf_setting_id culprit;
+    struct pf_error error;
+    unsigned index = p->index;
+    int r = parse(p, pf_port_text(p, PF_SETTING_HOST), pf_port_text(p, PF_SETTING_PROTO),
+                  pf_port_text(p, PF_SETTING_IPV), e, &error);
+
+    if (r == 0)
+        return 0;
+    culprit = find_culprit(p);
+    if (culprit != PF_SETTING_PORT)
+        culprit = pf_port_said_by(p, culprit, &index);
+    return pf_freeze_refuse(p->f, culprit, index, -r, "%s", error.text);
+}
+
 static int
 freeze_endpoint(const struct pf_freeze *f, unsigned index)
 {
     struct pf_endpoint *e = &f->config->endpoints[index];
-    struct pf_error error = {0};
     struct pf_port p;
     int r;
 
     *e = (struct pf_endpoint){0};
     r = pf_port_read(&p, f, index);
+    if (r == 0)
+        r = freeze_address(&p, e);
+    if (r == 0)
+        r = refuse_idle(&p, e->proto);
     if (r < 0)
         return r;
-    r = pf_endpoint_parse(p.address, pf_port_text(&p, PF_SETTING_HOST),
-                          pf_port_text(&p, PF_SETTING_PROTO),
-                          pf_port_text(&p, PF_SETTING_IPV), e, &error);
-    if (r < 0)
-        return pf_freeze_refuse(f, PF_SETTING_PORT, index, -r, "%s", error.text);
     if (e->ipv == PF_IPV_ANY && !pf_proto_is_unix(e->proto) && is_without_ipv6())
         e->ipv = PF_IPV_4;
     e->backlog = (int)pf_port_number(&p, PF_SETTING_LISTEN);

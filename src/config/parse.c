@@ -88,12 +88,15 @@ copy_line(struct parser *p, const char *bytes, size_t length)
 }
 
 /* Skip what stands between key and value: blanks, with at most one = or : among them.
- * *ret_sign tells whether there was one. */
+ * *ret_sign tells whether there was one. Two colons behind a blank are no sign but the
+ * beginning of an IPv6 address. */
 static char *
 skip_separator(char *s, bool *ret_sign)
 {
+    char *key_end = s;
+
     s += strspn(s, BLANKS);
-    *ret_sign = *s == '=' || *s == ':';
+    *ret_sign = *s == '=' || (*s == ':' && (s == key_end || s[1] != ':'));
     if (*ret_sign)
         s++;
     return s + strspn(s, BLANKS);

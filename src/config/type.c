@@ -25,7 +25,7 @@ static const struct pf_type_rules types[] = {
     [PF_SERVER_PREFORK_SIMPLE] = {"PreForkSimple", "static", NULL, NULL},
     [PF_SERVER_FORK] = {"Fork", "ondemand", "256", "1"},
     [PF_SERVER_SINGLE] = {"Single", "static", "1", "0"},
-    [PF_SERVER_INET] = {"INET", NULL, NULL, NULL},
+    [PF_SERVER_INET] = {"INET", NULL, NULL, NULL, "0"},
 };
 
 #define POOLS (~(1u << PF_SERVER_INET))

@@ -25,13 +25,14 @@ PF_MUST_USE int pf_type_choose(const struct pf_settings *settings,
 
 const char *pf_type_name(enum pf_server_type type);
 
-/* The sizing that a type stands for, as text, with what it makes of two defaults; NULL: the
- * type leaves that to the settings. */
+/* The sizing that a type stands for, as text, with what it makes of some defaults; NULL:
+ * the type leaves that to the settings. */
 struct pf_type_rules {
     const char *name;
     const char *sizing;
     const char *max_servers;
     const char *max_requests;
+    const char *no_client_stdout;
 };
 
 const struct pf_type_rules *pf_type_rules(enum pf_server_type type);

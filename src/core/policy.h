@@ -20,6 +20,7 @@ enum pf_sizing {
 
 struct pf_policy {
     enum pf_sizing sizing;
+    bool single;                /* one worker, whatever TTIN and TTOU ask for */
     unsigned min_servers;       /* workers: the floor */
     unsigned min_spare_servers; /* workers: idle ones to keep ready */
     unsigned max_spare_servers; /* workers: idle ones tolerated */

@@ -191,6 +191,8 @@ pf_size_wake_below(const struct pf_pool *pool, const struct pf_policy *policy)
 bool
 pf_size_step(struct pf_policy *policy, int direction, unsigned limit)
 {
+    if (policy->single)
+        return false;
     if (direction > 0 ? policy->max_servers >= limit : policy->max_servers <= 1)
         return false;
     policy->max_servers = direction > 0 ? policy->max_servers + 1 : policy->max_servers - 1;

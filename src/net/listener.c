@@ -150,9 +150,10 @@ check_room(const struct opening *o)
 {
     if (o->ls->count < PF_LISTENERS_MAX)
         return 0;
-    return pf_error_set(o->error, PREFORK_EXIT_CONFIG, ENOSPC,
-                        "port %s: more than %d listening sockets", o->endpoint->port,
-                        PF_LISTENERS_MAX);
+    return pf_error_set(
+        o->error, PREFORK_EXIT_CONFIG, ENOSPC, "port %s: more than %d listening sockets%s",
+        o->endpoint->port, PF_LISTENERS_MAX,
+        o->endpoint->shards > 1 ? "; each address has as many as shards says" : "");
 }
 
 /* One of the two is for streams, the other for datagrams: they have nothing in common. */

@@ -75,6 +75,16 @@ refuse(const char *path, int errnum, struct pf_error *error)
 }
 
 int
+pf_root_check(const char *path, struct pf_error *error)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return refuse(path, errno, error);
+    return S_ISDIR(st.st_mode) ? 0 : refuse(path, ENOTDIR, error);
+}
+
+int
 pf_root_enter(const char *path, struct pf_error *error)
 {
     int r;

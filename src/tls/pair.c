@@ -7,11 +7,13 @@
 #include "tls/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     DATE_BYTES = 64,
@@ -22,12 +24,19 @@ enum {
 static FILE *
 open_file(const char *path, enum pf_tls_item item, struct pf_tls_fault *fault)
 {
-    FILE *file = fopen(path, "re");
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    struct stat st;
 
-    if (!file)
+    if (!file) {
         (void)pf_fault_set(fault, item,
                            "%s: %s; it is read once, by the user who starts the server",
                            path, strerror(errno));
+    } else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        (void)pf_fault_set(fault, item, "%s: it is no regular file", path);
+        (void)fclose(file); /* it was only looked at */
+        file = NULL;
+    }
     return file;
 }
 

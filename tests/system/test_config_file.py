@@ -488,3 +488,32 @@ def test_W02_the_sample_of_the_manual_is_served(server, tmp_path):
     (tmp_path / "server.log").unlink()
     s = serve_sample(server, tmp_path, allow=r"(::ffff:)?127\.0\.0\.1|::1")
     assert answer(s) == b"hello\n"
+
+
+@pytest.mark.parametrize("text, sentence", [
+    ("\n\nipv 5\n", '3: ipv: port "20203": ip version "5" is not known'),
+    ("ipv 5\n\n\nport 80\n", '1: ipv: port "80": ip version "5" is not known'),
+    ("port 80\nport 81\nhost 127.0.0.1\nhost bad host\n", '4: host: port "81": '),
+    ("port 80\nproto Foo\n", '2: proto: port "80": protocol Foo is not known'),
+    ("port 80/Foo\n", '1: port: port "80/Foo": protocol Foo is not known'),
+    ("port 80 udp_recv_len=7\n",
+     "1: port: udp_recv_len: is for the protocols udp and unixdgram, and this is tcp"),
+    ("port 80 socket_mode=0660\n",
+     "1: port: socket_mode: is for the protocols unix and unixdgram, and this is tcp"),
+])
+def test_the_setting_that_is_wrong_is_named(server, tmp_path, text, sentence):
+    """Of several that make a listener together, the one whose value does not do, where it
+    stands."""
+    conf = write(tmp_path, text)
+    done = check(server, conf_file=conf)
+    assert done.returncode == CONFIG
+    assert f"{conf}:{sentence}" in done.stderr
+
+
+def test_an_address_of_ipv6_keeps_its_colons(server, tmp_path):
+    """A colon divides key and value, and two of them begin an address."""
+    conf = write(tmp_path, "deny ::1\nhost ::1\nport ::1, 80\ncidr_deny ::/0\nlisten: 5\n")
+    done = check(server, conf_file=conf)
+    assert done.returncode == 0
+    for line in ("deny = ::1 ", "host = ::1 ", "port = ::1, 80 ", "cidr_deny = ::/0 ", "listen 5 "):
+        assert f"\n{line}" in "\n" + done.stdout

@@ -574,3 +574,32 @@ def test_a_daemon_stops_and_leaves_nothing(server, tmp_path):
     assert not (tmp_path / "pid").exists()
     with pytest.raises(ConnectionRefusedError):
         connect(address)
+
+
+def test_a_setting_that_a_hook_could_not_make_is_no_failure_of_the_server(server, tmp_path):
+    """prefork_set() in a hook of the start is refused, the hook goes on, and the end is as
+    good as any: status 0, and fatal_hook is not called."""
+    told = tmp_path / "fatal"
+    program = server.build(f"""#include <prefork/prefork.h>
+        #include <stdio.h>
+        static int bound(struct prefork *p, void *data) {{
+            (void)data;
+            return prefork_set(p, "user", "root") == 0;
+        }}
+        static void fatal(const char *text, void *data) {{
+            FILE *f = fopen("{told}", "w");
+            (void)data;
+            if (f) {{ fputs(text, f); fclose(f); }}
+        }}
+        static void serve(struct prefork_conn *c, void *data) {{
+            (void)c;
+            (void)data;
+        }}
+        int main(int argc, char **argv) {{
+            return prefork_main(argc, argv, &(struct prefork_app){{
+                .name = "late", .post_bind_hook = bound, .fatal_hook = fatal,
+                .process_request = serve}});
+        }}""")
+    s = server.start(program, min_servers=1)
+    assert s.stop() == 0
+    assert not told.exists()

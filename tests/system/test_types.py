@@ -90,6 +90,17 @@ def test_single_serves_one_connection_after_the_other(server, clients):
     assert pid == first
 
 
+def test_single_stays_single(server):
+    """SIGTTIN and SIGTTOU are heard and change nothing."""
+    s = start(server, server_type="Single")
+    (worker,) = s.wait_workers(1, "idle")
+    for signum in (signal.SIGTTIN, signal.SIGTTOU):
+        mark = s.mark()
+        s.signal(signum)
+        s.wait_log(r"min_servers 1, max_servers 1 \(as far as it goes\)$", since=mark)
+    assert s.workers() == [worker]
+
+
 def test_multitype_takes_the_first_that_it_knows(server):
     """As MultiType does; the others are told about."""
     s = start(server, server_type=["Multiplex", "Single", "Fork"])
