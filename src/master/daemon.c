@@ -109,9 +109,10 @@ refuse_pid_file(const char *path, int errnum, struct pf_error *error)
                             "pid_file %s: is a symbolic link: name the real path, or "
                             "remove it",
                             path);
-    return pf_error_set(error, PREFORK_EXIT_SYSTEM, errnum,
-                        "pid_file %s: %s; is the directory there and writable?", path,
-                        strerror(errnum));
+    return pf_error_set(
+        error, PREFORK_EXIT_SYSTEM, errnum, "pid_file %s: %s%s", path, strerror(errnum),
+        errnum == ENOENT || errnum == EACCES ? "; is the directory there and writable?"
+                                             : "");
 }
 
 int
@@ -125,6 +126,7 @@ pf_daemon_write_pid(struct pf_daemonized *d, const char *path, struct pf_error *
         return refuse_pid_file(path, errno, error);
     if (ftruncate(d->pid_fd, 0) < 0 || dprintf(d->pid_fd, "%d\n", (int)getpid()) < 0) {
         int errnum = errno;
+        (void)unlink(path); /* it is locked: nobody else's, and of no use to anybody */
         pf_fd_close(&d->pid_fd);
         return refuse_pid_file(path, errnum, error);
     }

@@ -10,6 +10,7 @@ import grp
 import os
 import pwd
 import re
+import resource
 import socket
 import stat
 import subprocess
@@ -603,3 +604,16 @@ def test_a_setting_that_a_hook_could_not_make_is_no_failure_of_the_server(server
     s = server.start(program, min_servers=1)
     assert s.stop() == 0
     assert not told.exists()
+
+
+def test_a_pid_file_that_cannot_be_written_is_not_left_behind(server, tmp_path):
+    """As on a full disk: one line says what was refused, and there is no empty file."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    path = tmp_path / "pid"
+    done = server.command(EXAMPLES / "echo", "--port", "127.0.0.1:0", "--pid-file", path,
+                          preexec_fn=limit)
+    assert done.returncode == 71
+    assert f"pid_file {path}: File too large\n" in done.stderr
+    assert not path.exists()
