@@ -9,6 +9,7 @@
 #include <prefork/prefork.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -189,19 +190,6 @@ moment_after(double seconds)
     return pf_clock_now() + (pf_time)(seconds * PF_SECOND);
 }
 
-/* Until then, rounded up, as poll(2) counts; a long time comes in pieces. */
-static int
-milliseconds_until(pf_time moment)
-{
-    pf_time left = moment == PF_NEVER ? PF_NEVER : moment - pf_clock_now();
-
-    if (left == PF_NEVER)
-        return -1;
-    if (left > 1000000 * PF_SECOND)
-        return 1000000000;
-    return left <= 0 ? 0 : (int)((left + PF_MILLISECOND - 1) / PF_MILLISECOND);
-}
-
 /* Not everything that comes on the channel is a request to leave. */
 int
 prefork_wait(struct prefork_worker *w, int fd, double seconds)
@@ -217,9 +205,9 @@ prefork_wait(struct prefork_worker *w, int fd, double seconds)
     do {
         if (pf_worker_is_asked(w))
             return -ECANCELED;
-        timeout = milliseconds_until(end);
+        timeout = pf_clock_milliseconds_until(end);
         n = poll(fds, 2, timeout);
-    } while (n < 0 ? errno == EINTR : n > 0 ? fds[1].revents == 0 : timeout == 1000000000);
+    } while (n < 0 ? errno == EINTR : n > 0 ? fds[1].revents == 0 : timeout == INT_MAX);
     if (n < 0)
         return -errno;
     if (fds[0].revents != 0 && pf_worker_is_asked(w))
