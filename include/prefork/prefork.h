@@ -12,8 +12,8 @@
  *     int main(int argc, char **argv)
  *     {
  *         return prefork_main(argc, argv,
- *                             &(struct prefork_app){.name = "hello", .process_request =
- * hello});
+ *                             &(struct prefork_app){.name = "hello",
+ *                                                   .process_request = hello});
  *     }
  *
  * How to read the contracts. Every call and every hook says in which process it runs: the
@@ -93,6 +93,18 @@ struct prefork_child {
     bool ready;             /* it had become ready */
 };
 
+/* A client that has gone while a worker was serving it. Texts are as those of a
+ * struct prefork_conn. */
+struct prefork_disconnect {
+    pid_t pid;                /* of the worker */
+    unsigned slot;            /* as in struct prefork_child */
+    const char *proto;        /* "tcp", "ssl", "unix" */
+    const char *local_host;   /* "127.0.0.1", or the path of a unix socket; "": not known */
+    unsigned local_port;      /* 0 for unix */
+    const char *foreign_host; /* "" for unix */
+    unsigned foreign_port;
+};
+
 /* What the program is. Fill in what you need; the rest stays zero. Every hook gets `data`
  * as its last argument. Members come in the order in which they run.
  *
@@ -142,6 +154,10 @@ struct prefork_app {
      * otherwise leaves them alone: do not wait for them then, but within one hook. Where
      * programs are served, processes that they left behind are told too. */
     void (*other_child_died_hook)(pid_t pid, int wait_status, void *data);
+    /* With auto_reload_check_every: this file of the server's changed. Called once for
+     * each change, and nothing else is done; without the hook the server does as with
+     * SIGHUP. path is borrowed for the call. */
+    void (*auto_reload_handler)(const char *path, void *data);
     /* SIGHUP or SIGUSR2: all workers are to be replaced. Both run, in this order, before
      * the first old worker is asked to leave and the first new one is born: close what the
      * old ones shared, and open it again for the new ones, which inherit it. Not while the
@@ -160,6 +176,16 @@ struct prefork_app {
      * none. Not called at the end of the stream: fd is closed then, and when the worker
      * has ended. */
     void (*child_is_talking_hook)(pid_t pid, int fd, void *data);
+
+    /* The client of a connection that a worker is serving has gone: once per connection,
+     * usually within a millisecond, unless the setting on_client_disconnect is ignore.
+     * With signal or kill there, what that does to the worker follows. gone is borrowed
+     * for the call. A client that has only finished sending counts as gone unless
+     * half_close is ignore; what the server itself shuts down does not count. Not called
+     * when the worker is done with the connection by the time the master looks. Where a
+     * program accepts by itself, the kernel is asked every check_for_disconnect, and pid
+     * is the worker whose process group has the connection. */
+    void (*on_client_disconnect)(const struct prefork_disconnect *gone, void *data);
 
     /* --- a worker's life, in the worker --- */
 
@@ -204,7 +230,8 @@ struct prefork_app {
     /* --- instead of connections: a loop of the program's own, in the worker --- */
 
     /* Runs once; when it returns the worker ends and another is started. Should end soon
-     * after prefork_stopping() becomes true. The pool needs no port then. */
+     * after prefork_stopping() becomes true. The pool needs no port then. Without workers
+     * (min_servers 0) it runs in the master, and its return ends the server. */
     void (*main_loop)(struct prefork_worker *w, void *data);
 
     /* --- work that can wait, in a process of its own --- */
@@ -220,7 +247,8 @@ struct prefork_app {
     /* --- end, in the master --- */
 
     /* A stop was asked for; nothing is closed yet. reason: "TERM", "QUIT", "INT", or what
-     * was given to prefork_stop(). */
+     * was given to prefork_stop(). Without workers (min_servers 0): where the work looks
+     * whether it should end, or, if it does not in time, in a signal handler. */
     void (*before_shutdown)(const char *reason, void *data);
     /* Listeners are about to close. */
     void (*pre_server_close_hook)(void *data);
@@ -270,9 +298,8 @@ prefork_new(const struct prefork_app *app)
 
 /* Set one value by its key, as in the config file; a list key collects. Values given here
  * stand above the config file and below the command line; from configure_hook below both.
- * 0, -ENOENT (no such key), -EINVAL or -ERANGE (value), -EBUSY (already running;
- * then without a sentence);
- * prefork_error() has the sentence. key and value are copied. */
+ * 0, -ENOENT (no such key), -EINVAL or -ERANGE (value), for which prefork_error() has the
+ * sentence; or, without one, -EBUSY (already running). key and value are copied. */
 int prefork_set(struct prefork *p, const char *key, const char *value);
 
 /* What prefork_args() met besides settings. */
@@ -304,6 +331,10 @@ int prefork_check(struct prefork *p);
  * prefork_check(): with adapted defaults). */
 void prefork_print(const struct prefork *p, FILE *to);
 
+/* The value of a setting as text: what was set, or its default; of a list the last entry.
+ * NULL: it is not set, or there is no such key. Borrowed until the setting changes. */
+const char *prefork_get(const struct prefork *p, const char *key);
+
 /* Print the help text of all settings. */
 void prefork_help(FILE *to);
 
@@ -324,6 +355,32 @@ const char *prefork_listener_text(const struct prefork *p, unsigned index);
 
 /* Release everything; NULL is fine. Not while prefork_run() runs. */
 void prefork_free(struct prefork *p);
+
+/* ---- a server that another process runs -----------------------------------------------
+ */
+
+/* What a pid file is about. */
+enum prefork_pidfile {
+    PREFORK_PIDFILE_RUNNING = 0, /* a server, which lives */
+    PREFORK_PIDFILE_NONE = 1,    /* nobody: there is no file, or it is empty */
+    PREFORK_PIDFILE_STALE = 2,   /* a process that is gone, or does not hold its lock */
+    PREFORK_PIDFILE_FOREIGN = 3, /* it is not a pid file of prefork */
+    PREFORK_PIDFILE_TAKEN = 4,   /* its lock is held by a process that it does not name */
+};
+
+/* The server that runs with this pid file: an enum prefork_pidfile, and for the first of
+ * them its pid in *ret_pid (may be NULL); or a negative errno if that cannot be known, such
+ * as -EACCES. text (size bytes; may be NULL) gets the sentence. The server is who holds the
+ * lock of the file, and not who has the number in it. Nothing is signalled. */
+int prefork_check_pidfile(const char *path, pid_t *ret_pid, char *text, size_t size);
+
+/* Stop the server that runs with this pid file: SIGTERM, or SIGQUIT if graceful; SIGKILL if
+ * it still lives after timeout seconds (negative: never). Returns when it is gone: 0; or as
+ * prefork_check_pidfile() if there is none, -EPERM if it may not be signalled, -ETIMEDOUT
+ * if not even SIGKILL ended it. Only the process that holds the lock of the file is
+ * signalled. A file that a killed server left is removed. */
+int prefork_kill_running(const char *path, bool graceful, double timeout, char *text,
+                         size_t size);
 
 /* ---- a connection, in the worker, between accept and close ----------------------------
  */
@@ -446,10 +503,21 @@ bool prefork_stopping(struct prefork_worker *w);
  * -ECANCELED: leave now. Meant for main_loop. */
 int prefork_wait(struct prefork_worker *w, int fd, double seconds);
 
-/* For main_loop: this worker has work / has none. A pool of main loops grows when too few
- * of its workers are idle. Connections are counted by the library itself. */
+/* For main_loop: this worker has work / has none, as prefork_update_scoreboard() with 'W'
+ * and '_'. A pool of main loops grows when too few of its workers are idle. Connections are
+ * counted by the library itself. */
 void prefork_busy(struct prefork_worker *w);
 void prefork_idle(struct prefork_worker *w);
+
+/* What this worker does, as a letter on the scoreboard: '_' (or '.') idle, 'R' reading a
+ * request, 'W' writing the answer; any other printable character but 'S', 'L', 'D' and '?'
+ * is a word of your own for busy. The library sets '_', 'R' and 'W' for connections; a
+ * main_loop sets its own, which is also what the pool grows and shrinks by. A request
+ * begins, and is counted, when the state leaves '_', and when it becomes 'R' after
+ * something else. 0; -EINVAL (not printable, or one of the four); -EBUSY (in
+ * child_init_hook and in a dequeue process, or '_' during a connection: the library says
+ * when these are over). No system call. */
+int prefork_update_scoreboard(struct prefork_worker *w, char state);
 
 /* Leave after the present connection, as if asked. In a main_loop or dequeue
  * prefork_stopping() is true from here on. Safe in a signal handler. */
@@ -466,12 +534,18 @@ int prefork_tell_parent(struct prefork_worker *w, const char *line);
 int prefork_parent_fd(const struct prefork_worker *w);
 
 /* What ps(1) shows after the name, instead of "worker idle" and so on; NULL gives it back
- * to the library. */
+ * to the library. With NULL for w it is about this process, whatever it is: so also the
+ * master has a label of its own, from after_init on. */
 void prefork_set_label(struct prefork_worker *w, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* ---- anywhere -------------------------------------------------------------------------
  */
+
+/* True in the process that runs prefork_run() as the master, and in one that is master and
+ * worker at once (min_servers 0); from after_init on. False in workers, in dequeue
+ * processes and in whatever the program forks by itself. */
+bool prefork_is_parent(void);
 
 /* Ask the server to stop, as SIGTERM does. reason (NULL: none) is logged and given to
  * before_shutdown; copied, and cut after 255 bytes in the master and 1000 in a worker. In
@@ -485,6 +559,71 @@ void prefork_stop(const char *reason);
  * is dropped and counted. Not from write_to_log_hook. */
 void prefork_log(enum prefork_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* One line in the access log, access_log_path: what format says, with control characters as
+ * \xNN and a newline behind it, and nothing before it; cut after 4094 bytes. Written by one
+ * write(2), so lines of many processes do not mix, and never waited for. In a worker: from
+ * child_init_hook on; called for a connection before it is closed, it stands instead of the
+ * line that the library would write. In the master: from after_init on.
+ *
+ * 0, -EBADF (access_log_path is not set, or not open yet), or why the line is lost: -ENOSPC
+ * (the disk is full), -EDQUOT, -EFBIG, -EIO, -EAGAIN (a FIFO is full). What is lost is told
+ * in the log, once for all processes. errno stays as it was. Not safe in a signal handler.
+ */
+int prefork_access_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- what a server does, for any process, also of other programs ----------------------
+ */
+
+/* One process of a server, from its line on the scoreboard. Times are seconds since the
+ * epoch, 0: never. Texts are what the process wrote, any bytes. The connection is the
+ * present one or the last.
+ *
+ * States are those of prefork_update_scoreboard(), and 'S' starting, 'L' leaving, 'D' a
+ * dequeue process, '?' unknown. */
+struct prefork_score {
+    unsigned slot; /* its place on the scoreboard, 0 and up */
+    pid_t pid;     /* 0: it is just being born */
+    char state;
+    bool whole;     /* false: it was being written, and may be of two moments */
+    double started; /* the process */
+    double request_started;
+    double updated;
+    unsigned long long requests; /* the present one included */
+    char proto[16];              /* as prefork_proto(); "": there was no connection yet */
+    char peer[80];               /* as prefork_peer_text(); "": a unix socket, or unknown */
+    char local[80];              /* the same of this end, if it had to be known */
+    char label[88];              /* of prefork_set_label(); "": none */
+};
+
+/* A server, from its scoreboard (the setting scoreboard_path). Idle are the states '_' and
+ * '.'; 'S', 'L', 'D' and '?' are neither idle nor busy, and all others are busy. */
+struct prefork_scoreboard {
+    bool alive;                  /* it runs; false: this is how it was when it ended */
+    bool stopping;               /* a stop was asked for */
+    pid_t pid;                   /* of its master */
+    char name[64];               /* of the server */
+    double started;              /* the server; times as above */
+    double updated;              /* whatever was written last */
+    unsigned long long births;   /* of workers and dequeue processes, so far */
+    unsigned long long requests; /* of workers that are gone and of those present */
+    unsigned num_children;       /* how many there are in workers */
+    unsigned num_busy;
+    unsigned num_idle;
+    struct prefork_score *workers; /* by slot */
+};
+
+/* Read the scoreboard in the file at path. Needs no server in this process: it works in any
+ * process that may read the file, hooks included, and disturbs nobody. 0 and the result in
+ * *ret_scoreboard (given; prefork_free_scoreboard()); or a negative errno, with the
+ * sentence in error (size bytes; may be NULL) and *ret_scoreboard untouched: of the system,
+ * such as -ENOENT or -EACCES; -EINVAL (not a scoreboard), -ENODATA (it ends too early),
+ * -EPROTONOSUPPORT (another version or byte order), -ENOMEM. */
+int prefork_read_scoreboard(const char *path, struct prefork_scoreboard **ret_scoreboard,
+                            char *error, size_t size);
+
+/* Release it; NULL is fine. */
+void prefork_free_scoreboard(struct prefork_scoreboard *scoreboard);
 
 /* ---- a shared object for `prefork serve` ----------------------------------------------
  */

@@ -1,9 +1,10 @@
 /* The public calls about a connection and its worker: names onto net/ and worker/. */
+#include "log/access_log.h"
 #include "log/log.h"
+#include "master/master.h"
 #include "net/connection.h"
 #include "net/tls.h"
 #include "os/clock.h"
-#include "os/title.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
 #include <prefork/prefork.h>
@@ -28,12 +29,14 @@ prefork_gets(struct prefork_conn *c, char *buffer, size_t size)
 int
 prefork_write(struct prefork_conn *c, const void *bytes, size_t size)
 {
+    pf_worker_score_answer(c->worker);
     return pf_connection_write(c, bytes, size);
 }
 
 int
 prefork_vprintf(struct prefork_conn *c, const char *format, va_list args)
 {
+    pf_worker_score_answer(c->worker);
     return pf_connection_vprintf(c, format, args);
 }
 
@@ -44,7 +47,7 @@ prefork_printf(struct prefork_conn *c, const char *format, ...)
     int r;
 
     va_start(args, format);
-    r = pf_connection_vprintf(c, format, args);
+    r = prefork_vprintf(c, format, args);
     va_end(args);
     return r;
 }
@@ -218,7 +221,8 @@ prefork_wait(struct prefork_worker *w, int fd, double seconds)
 void
 prefork_busy(struct prefork_worker *w)
 {
-    pf_worker_say_busy(w, 0);
+    if (w->score.state == PF_SCORE_IDLE)
+        pf_worker_score_work(w, PF_SCORE_WRITING);
 }
 
 void
@@ -227,21 +231,29 @@ prefork_idle(struct prefork_worker *w)
     pf_worker_say_idle(w);
 }
 
+int
+prefork_update_scoreboard(struct prefork_worker *w, char state)
+{
+    return pf_worker_update_score(w, state);
+}
+
 void
 prefork_set_label(struct prefork_worker *w, const char *format, ...)
 {
     char label[256];
     va_list args;
 
-    w->labelled = format != NULL;
-    if (!format) {
-        pf_worker_title(w);
-        return;
+    if (format) {
+        va_start(args, format);
+        (void)vsnprintf(label, sizeof label, format, args);
+        va_end(args);
     }
-    va_start(args, format);
-    (void)vsnprintf(label, sizeof label, format, args);
-    va_end(args);
-    pf_title_set(w->heritage.recipe->name, label);
+    if (!w)
+        w = pf_worker_here();
+    if (w)
+        pf_worker_label(w, format ? label : NULL);
+    else
+        pf_master_label(format ? label : NULL);
 }
 
 void
@@ -252,4 +264,18 @@ prefork_log(enum prefork_log_level level, const char *format, ...)
     va_start(args, format);
     pf_log_v(level, format, args);
     va_end(args);
+}
+
+int
+prefork_access_log(const char *format, ...)
+{
+    int errnum = errno;
+    va_list args;
+    int r;
+
+    va_start(args, format);
+    r = pf_access_log_v(format, args);
+    va_end(args);
+    errno = errnum;
+    return r;
 }

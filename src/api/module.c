@@ -5,6 +5,7 @@
  * function is an error of the start and not of the first request. */
 #include "api/server.h"
 #include "base/text.h"
+#include "os/watch.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -52,9 +53,11 @@ int
 pf_module_load(struct prefork *p, const char *path)
 {
     const struct prefork_module *module;
+    struct pf_identity identity;
     char why[160];
     void *object;
 
+    pf_watch_identify(path, &identity);
     if (access(path, R_OK) < 0)
         return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, errno, "%s: %s", path,
                             strerror(errno));
@@ -74,5 +77,5 @@ pf_module_load(struct prefork *p, const char *path)
     if (!module->app || module->app_size == 0)
         return refuse(p, path, "prefork_module names no app");
     adopt(p, module);
-    return 0;
+    return pf_files_note(p, PF_FILE_PROGRAM, path, &identity);
 }

@@ -13,6 +13,7 @@
 #include "os/fd.h"
 #include "os/process.h"
 #include "os/root.h"
+#include "os/watch.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -30,7 +31,7 @@ prefork_new_sized(const struct prefork_app *app, size_t size)
     memcpy(&p->app, app, size < sizeof p->app ? size : sizeof p->app);
     p->settings = pf_settings_new();
     p->name = pf_text_copy(p->app.name ? p->app.name : program_invocation_short_name);
-    if (!p->settings || !p->name) {
+    if (!p->settings || !p->name || pf_files_note_executable(p) < 0) {
         prefork_free(p);
         return NULL;
     }
@@ -45,6 +46,7 @@ prefork_free(struct prefork *p)
     pf_config_close(&p->config);
     pf_log_close();
     pf_settings_free(p->settings);
+    pf_files_free(p);
     free(p->program);
     free(p->name);
     free(p);
@@ -105,12 +107,24 @@ prefork_set_program(struct prefork *p, char *const *argv)
     }
 }
 
+/* A pipe has nothing to look at afterwards. */
+static int
+load_file(struct prefork *p, const char *path)
+{
+    struct pf_identity identity;
+    int r = pf_load_config(p->settings, path, &identity, &p->error);
+
+    if (r == 0 && identity.there)
+        r = pf_files_note(p, PF_FILE_CONFIG, path, &identity);
+    return r;
+}
+
 int
 prefork_load(struct prefork *p, const char *path)
 {
     forget_error(p);
     p->frozen = false;
-    return pf_load_config(p->settings, path, &p->error);
+    return load_file(p, path);
 }
 
 static int
@@ -132,7 +146,7 @@ load_named_file(struct prefork *p)
 {
     const char *path = pf_settings_text(p->settings, PF_SETTING_CONF_FILE);
 
-    return path ? pf_load_config(p->settings, path, &p->error) : 0;
+    return path ? load_file(p, path) : 0;
 }
 
 static bool
@@ -194,15 +208,12 @@ find_inside(struct prefork *p, const char *name, const char *root)
 }
 
 static int
-find_program(struct prefork *p)
+look_for_program(struct prefork *p)
 {
     const char *root = pf_settings_text(p->settings, PF_SETTING_CHROOT);
     const char *name = p->argv[0];
-    int r;
+    int r = root ? pf_root_check(root, &p->error) : 0;
 
-    if (p->program)
-        return 0;
-    r = root ? pf_root_check(root, &p->error) : 0;
     if (r < 0)
         return r;
     if (root && strchr(name, '/'))
@@ -213,6 +224,32 @@ find_program(struct prefork *p)
                             strerror(-r),
                             r == -ENOENT && !strchr(name, '/') ? " in PATH" : "");
     return 0;
+}
+
+/* Its path is one of the root directory that it will have. */
+static int
+note_program(struct prefork *p)
+{
+    const char *root = pf_settings_text(p->settings, PF_SETTING_CHROOT);
+    struct pf_identity identity;
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof path, "%s%s%s", root ? root : "",
+                 root && p->program[0] != '/' ? "/" : "", p->program) >= (int)sizeof path)
+        return 0; /* find_inside() would have refused it */
+    pf_watch_identify(path, &identity);
+    return pf_files_note(p, PF_FILE_PROGRAM, path, &identity);
+}
+
+static int
+find_program(struct prefork *p)
+{
+    int r;
+
+    if (p->program)
+        return 0;
+    r = look_for_program(p);
+    return r < 0 ? r : note_program(p);
 }
 
 /* Without anything to run, the settings alone are checked, as if for the handler they
@@ -265,6 +302,8 @@ freeze(struct prefork *p)
     recipe->program = p->program;
     recipe->program_argv = p->argv;
     r = pf_config_freeze(p->settings, &p->config, note, NULL, &p->error);
+    if (r == 0)
+        r = pf_files_list(p);
     p->frozen = r == 0;
     return r;
 }
@@ -283,6 +322,14 @@ void
 prefork_print(const struct prefork *p, FILE *to)
 {
     pf_config_print(p->settings, to);
+}
+
+const char *
+prefork_get(const struct prefork *p, const char *key)
+{
+    enum pf_setting_id id;
+
+    return pf_setting_find(key, &id) == 0 ? pf_settings_text(p->settings, id) : NULL;
 }
 
 void

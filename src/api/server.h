@@ -4,10 +4,24 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "base/identity.h"
 #include "config/config.h"
 #include "config/setting.h"
 #include "net/listener.h"
 #include <prefork/prefork.h>
+
+/* What a file is to the server. */
+enum pf_file_role {
+    PF_FILE_EXECUTABLE, /* of this process */
+    PF_FILE_PROGRAM,    /* run or loaded to serve */
+    PF_FILE_CONFIG,
+};
+
+struct pf_file {
+    enum pf_file_role role;
+    char *path; /* absolute, given */
+    struct pf_identity loaded;
+};
 
 struct prefork {
     struct prefork_app app;
@@ -15,14 +29,25 @@ struct prefork {
     struct pf_config config;
     struct pf_listeners listeners;
     struct pf_error error;
-    char *name;        /* given */
-    char *const *argv; /* of the program, borrowed; NULL: the app has functions */
-    char *program;     /* resolved path, given; NULL until found */
+    char *name;            /* given */
+    char *const *argv;     /* of the program, borrowed; NULL: the app has functions */
+    char *program;         /* resolved path, given; NULL until found */
+    struct pf_file *files; /* given */
+    unsigned file_count;
     bool in_configure; /* configure_hook runs: values have the lowest rank */
     bool configured;   /* configure_hook ran and the config file was read */
     bool frozen;       /* config is what the settings say */
     bool running;
 };
+
+/* files.c: note a file (copied) as it was when it was loaded; the executable, as it is now;
+ * list those that make the server in p->config.reload, whose `every` is settled. 0 or a
+ * negative errno with the sentence in p->error. */
+PF_MUST_USE int pf_files_note(struct prefork *p, enum pf_file_role role, const char *path,
+                              const struct pf_identity *identity);
+PF_MUST_USE int pf_files_note_executable(struct prefork *p);
+PF_MUST_USE int pf_files_list(struct prefork *p);
+void pf_files_free(struct prefork *p);
 
 /* module.c: load a shared object and take its app over the present one. 0, or a negative
  * errno with the sentence in p->error. The object stays loaded for good. */

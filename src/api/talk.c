@@ -4,6 +4,7 @@
 #include <prefork/prefork.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 void
@@ -12,11 +13,17 @@ prefork_stop(const char *reason)
     struct prefork_worker *w = pf_worker_here();
     int errnum = errno; /* a signal handler's caller has one of his own */
 
-    if (w)
+    if (w && !w->alone)
         pf_worker_stop_server(w, reason ? reason : "");
-    else
-        pf_master_want_stop(reason ? reason : "");
+    else if (pf_master_want_stop(reason ? reason : "") && w)
+        (void)raise(SIGTERM); /* the rest of it */
     errno = errnum;
+}
+
+bool
+prefork_is_parent(void)
+{
+    return pf_master_is_here();
 }
 
 void

@@ -9,7 +9,6 @@
 #define PF_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define PF_MUST_USE            __attribute__((warn_unused_result))
 #define PF_NORETURN            __attribute__((noreturn))
-#define PF_UNUSED              __attribute__((unused))
 
 #define PF_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

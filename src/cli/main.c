@@ -2,8 +2,13 @@
  *
  *   prefork serve [settings] [--] program [argument ...]
  *   prefork check [settings] [[--] program [argument ...]]
+ *   prefork stop --pid-file F [--graceful] [--timeout SECONDS]
+ *   prefork status --scoreboard FILE | --conf-file FILE [--json]
  *
- * One row per subcommand; each turns its result into an exit code of enum prefork_exit. */
+ * One row per subcommand; each turns its result into an exit code of enum prefork_exit. One
+ * that has options of its own besides settings has a file of its own. */
+#include "cli/cli.h"
+#include "cli/status.h"
 #include <prefork/prefork.h>
 
 #include <stdbool.h>
@@ -16,10 +21,11 @@ struct subcommand {
     const char *text;
     bool needs_program;
     int (*run)(struct prefork *p);
+    int (*own)(int argc, char **argv); /* instead of run: reads its options by itself */
 };
 
-static int
-fail(const char *command, int exit_code, const char *text)
+int
+cli_fail(const char *command, int exit_code, const char *text)
 {
     if (text[0] != '\0') /* a daemon's starter has said it already */
         (void)fprintf(stderr, "prefork %s: %s\n", command, text);
@@ -32,23 +38,28 @@ serve(struct prefork *p)
     int exit_code = prefork_run(p);
 
     return exit_code == PREFORK_EXIT_OK ? exit_code
-                                        : fail("serve", exit_code, prefork_error(p));
+                                        : cli_fail("serve", exit_code, prefork_error(p));
 }
 
 static int
 check(struct prefork *p)
 {
     if (prefork_check(p) < 0)
-        return fail("check", prefork_exit_code(p), prefork_error(p));
+        return cli_fail("check", prefork_exit_code(p), prefork_error(p));
     prefork_print(p, stdout);
     return PREFORK_EXIT_OK;
 }
 
 static const struct subcommand subcommands[] = {
     {"serve", "[settings] [--] program [argument ...]",
-     "serve connections with a program or a shared object", true, serve},
+     "serve connections with a program or a shared object", true, serve, NULL},
     {"check", "[settings] [[--] program [argument ...]]",
-     "check settings and print those in effect, with their origins", false, check},
+     "check settings and print those in effect, with their origins", false, check, NULL},
+    {"stop", "--pid-file FILE | --conf-file FILE [--graceful] [--timeout SECONDS]",
+     "stop the server that runs with this pid file, and wait for its end", false, NULL,
+     cli_stop},
+    {"status", "--scoreboard FILE | --conf-file FILE [--json]",
+     "show what a server and each of its workers does", false, NULL, cli_status},
 };
 
 enum {
@@ -69,8 +80,8 @@ print_usage(FILE *to)
                   "name that ends in .so is a shared object (PREFORK_MODULE).\n\n");
 }
 
-static int
-help(void)
+int
+cli_help(void)
 {
     print_usage(stdout);
     (void)printf("settings (prefork.conf(5) has the full text):\n\n");
@@ -78,8 +89,8 @@ help(void)
     return PREFORK_EXIT_OK;
 }
 
-static int
-version(void)
+int
+cli_version(void)
 {
     (void)printf("prefork %s\n", PREFORK_VERSION);
     return PREFORK_EXIT_OK;
@@ -102,27 +113,30 @@ run_with(const struct subcommand *sub, struct prefork *p, int argc, char **argv)
     int r = prefork_args(p, argc, argv, &used);
 
     if (r == PREFORK_ARGS_HELP)
-        return help();
+        return cli_help();
     if (r == PREFORK_ARGS_VERSION)
-        return version();
+        return cli_version();
     if (r < 0)
-        return fail(sub->name, prefork_exit_code(p), prefork_error(p));
+        return cli_fail(sub->name, prefork_exit_code(p), prefork_error(p));
     if (used < argc)
         prefork_set_program(p, argv + used);
     else if (sub->needs_program)
-        return fail(sub->name, PREFORK_EXIT_USAGE,
-                    "which program? prefork --help shows how to name it");
+        return cli_fail(sub->name, PREFORK_EXIT_USAGE,
+                        "which program? prefork --help shows how to name it");
     return sub->run(p);
 }
 
 static int
 run(const struct subcommand *sub, int argc, char **argv)
 {
-    struct prefork *p = prefork_new(&(struct prefork_app){0});
+    struct prefork *p;
     int exit_code;
 
+    if (sub->own)
+        return sub->own(argc, argv);
+    p = prefork_new(&(struct prefork_app){0});
     if (!p)
-        return fail(sub->name, PREFORK_EXIT_SYSTEM, "out of memory");
+        return cli_fail(sub->name, PREFORK_EXIT_SYSTEM, "out of memory");
     exit_code = run_with(sub, p, argc, argv);
     prefork_free(p);
     return exit_code;
@@ -133,12 +147,14 @@ main(int argc, char **argv)
 {
     const struct subcommand *sub = argc > 1 ? find(argv[1]) : NULL;
 
+    if (sub && sub->own)
+        return sub->own(argc - 1, argv + 1);
     if (sub)
         return run(sub, argc - 1, argv + 1);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
-        return help();
+        return cli_help();
     if (argc > 1 && strcmp(argv[1], "--version") == 0)
-        return version();
+        return cli_version();
     if (argc > 1)
         (void)fprintf(stderr, "prefork: there is no subcommand \"%s\"\n", argv[1]);
     print_usage(stderr);

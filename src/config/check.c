@@ -17,6 +17,7 @@
  *  - max_spare:   down to max_servers, up to min_spare_servers;
  *  - min_spare:   down to max_spare_servers and min_servers; 0 on demand.
  *
+ * A server without workers (min_servers 0, config/alone.h) has no pool to be settled.
  * Apart from these, tie_client_stdout is the other name of a no_client_stdout that is off.
  *
  * Because pairs were refused before, a step that finds a value in its way finds a
@@ -24,6 +25,7 @@
 #include "config/check.h"
 
 #include "base/text.h"
+#include "config/alone.h"
 #include "config/setting.h"
 #include <prefork/prefork.h>
 
@@ -199,9 +201,6 @@ refuse_by_sizing(const struct check *c)
         r = refuse_on_demand(c, PF_SETTING_MIN_SERVERS);
         return r < 0 ? r : refuse_on_demand(c, PF_SETTING_MIN_SPARE_SERVERS);
     }
-    if (is_set(c, PF_SETTING_MIN_SERVERS) && number(c, PF_SETTING_MIN_SERVERS) == 0)
-        return refuse(c, PF_SETTING_MIN_SERVERS, "needs sizing ondemand and not",
-                      PF_SETTING_SIZING);
     if (is_sizing(c, PF_SIZING_DYNAMIC))
         return refuse_pair(c, PF_SETTING_MIN_SPARE_SERVERS, PF_SETTING_MIN_SERVERS);
     return 0;
@@ -401,13 +400,16 @@ pf_check_settings(struct pf_settings *settings, enum pf_server_type type,
                   struct pf_error *error)
 {
     static int (*const steps[])(const struct check *) = {
-        settle_type, settle_sizing,    refuse_numbers,   refuse_by_sizing,     settle_max,
-        settle_min,  settle_max_spare, settle_min_spare, settle_client_stdout,
+        settle_sizing, refuse_numbers,   refuse_by_sizing, settle_max,
+        settle_min,    settle_max_spare, settle_min_spare,
     };
     const struct check c = {settings, type, handler, note, context, error};
-    int r = 0;
+    int r = settle_type(&c);
 
-    for (size_t i = 0; i < PF_COUNT(steps) && r == 0; i++)
-        r = steps[i](&c);
-    return r;
+    if (r == 0 && pf_alone_is_wanted(settings, type))
+        r = pf_alone_check(settings, handler, note, context, error);
+    else
+        for (size_t i = 0; i < PF_COUNT(steps) && r == 0; i++)
+            r = steps[i](&c);
+    return r < 0 ? r : settle_client_stdout(&c);
 }

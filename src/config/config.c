@@ -10,6 +10,7 @@
 #include "config/config.h"
 
 #include "base/text.h"
+#include "config/alone.h"
 #include "config/check.h"
 #include "config/freeze.h"
 #include "config/setting.h"
@@ -157,6 +158,8 @@ freeze_dequeue(const struct pf_freeze *f)
     bool wanted = policy->check_for_dequeue != PF_NEVER;
 
     policy->max_dequeue = 0;
+    if (f->config->daemon.alone)
+        return; /* nothing is forked, which was told */
     if (wanted && recipe->app.dequeue && recipe->handler != PF_HANDLER_WAIT)
         policy->max_dequeue = pf_settings_number(f->settings, PF_SETTING_MAX_DEQUEUE);
     else if (wanted && f->note)
@@ -196,6 +199,10 @@ freeze_recipe(const struct pf_settings *s, enum pf_server_type type,
     recipe->serialize = (enum pf_turn_kind)pf_settings_choice(s, PF_SETTING_SERIALIZE);
     if (type == PF_SERVER_FORK)
         recipe->max_requests = 1;
+    if (pf_alone_is_wanted(s, type)) {
+        recipe->child_communication = false; /* with whom? */
+        recipe->serialize = PF_TURN_NONE;    /* against whom? */
+    }
     if (recipe->handler == PF_HANDLER_WAIT)
         recipe->serialize = PF_TURN_NONE; /* the program's own affair */
 }
@@ -211,8 +218,23 @@ make_daemon(const struct pf_settings *s)
         .require_root = pf_settings_flag(s, PF_SETTING_REQUIRE_ROOT),
         .pid_file = pf_settings_text(s, PF_SETTING_PID_FILE),
         .lock_file = pf_settings_text(s, PF_SETTING_LOCK_FILE),
+        .scoreboard_path = pf_settings_text(s, PF_SETTING_SCOREBOARD_PATH),
         .log_level = (int)pf_settings_number(s, PF_SETTING_LOG_LEVEL),
     };
+}
+
+/* One process that does all by itself has nobody to show; config/alone.c tells of a server
+ * without workers. */
+static void
+freeze_scoreboard(const struct pf_freeze *f)
+{
+    struct pf_daemon *daemon = &f->config->daemon;
+
+    if (!(daemon->inet || daemon->alone) || !daemon->scoreboard_path)
+        return;
+    daemon->scoreboard_path = NULL;
+    if (f->note && daemon->inet)
+        f->note(f->context, "scoreboard_path: not used with server_type INET");
 }
 
 /* The environment's default for ipv, if nobody set it. */
@@ -259,13 +281,18 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
         r = pf_freeze_log(&f);
     if (r < 0)
         return r;
+    config->settings = settings;
     config->policy = make_policy(settings, type);
+    config->daemon.alone = pf_alone_is_wanted(settings, type);
+    config->reload.every = limit(settings, PF_SETTING_AUTO_RELOAD_CHECK_EVERY);
     freeze_dequeue(&f);
+    r = pf_freeze_departures(&f, type);
     if (type == PF_SERVER_INET)
         config->daemon.background = config->daemon.setsid = false;
     config->daemon.inet = type == PF_SERVER_INET;
+    freeze_scoreboard(&f);
     freeze_recipe(settings, type, &config->recipe);
-    return 0;
+    return r;
 }
 
 void

@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "core/policy.h"
+#include "core/reload.h"
 #include "log/target.h"
 #include "net/endpoint.h"
 #include "worker/recipe.h"
@@ -32,20 +33,24 @@ struct pf_daemon {
     bool background;       /* leave the terminal; the starter reports success when ready */
     bool setsid;           /* background, with a session of its own */
     bool inet;             /* serve one connection, on descriptors 0 and 1 */
+    bool alone;            /* no workers: this process does the work */
     bool require_root;     /* refuse to start otherwise */
     const char *pid_file;  /* NULL: none; borrowed from the settings */
     const char *lock_file; /* of serialize; NULL: none; borrowed */
     struct pf_log_target log; /* its texts are borrowed */
+    const char *access_log;   /* path; NULL: none; borrowed */
     int log_level;            /* 0 to 4 */
     const char *chroot;       /* NULL: none; borrowed */
     bool has_umask;           /* umask below was set; otherwise it stays the starter's */
     mode_t umask;
+    const char *scoreboard_path; /* NULL: none; borrowed */
 };
 
 struct pf_config {
     struct pf_policy policy;
     struct pf_recipe recipe; /* app, program and handler are the caller's to fill before */
     struct pf_daemon daemon;
+    struct pf_reload reload;   /* its files are the caller's to fill before */
     bool endpoints_by_default; /* no port was set: inherited sockets replace the default */
     unsigned endpoint_count;
     struct pf_endpoint endpoints[PF_CONFIG_ENDPOINTS_MAX];
@@ -53,6 +58,7 @@ struct pf_config {
     struct pf_access *access; /* owned; NULL: everybody may come in */
     unsigned chown_file_count;
     const char *chown_files[PF_CONFIG_FILES_MAX]; /* borrowed from the settings */
+    const struct pf_settings *settings; /* borrowed; for pf_config_blame() alone */
 };
 
 /* Told to the person when a default was adapted to a value that was set:
@@ -68,6 +74,11 @@ typedef void pf_config_note(void *context, const char *text);
 PF_MUST_USE int pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
                                  pf_config_note *note, void *context,
                                  struct pf_error *error);
+
+/* The sentence in error is about the value of this setting (entry index of a list; 0 of
+ * any other): if that stands in a file, put "x.conf:4: " in front of the sentence. */
+void pf_config_blame(const struct pf_config *config, const char *key, unsigned index,
+                     struct pf_error *error);
 
 /* Give back what freezing made; a config of zeros is fine. */
 void pf_config_close(struct pf_config *config);

@@ -469,12 +469,69 @@ test_help(void **state)
     free(text);
 }
 
+static void
+hook(const struct prefork_disconnect *gone, void *data)
+{
+    (void)gone;
+    (void)data;
+}
+
+static void
+process(struct prefork_conn *c, void *data)
+{
+    (void)c;
+    (void)data;
+}
+
+static const struct departure_case {
+    const char *text;
+    bool has_hook;
+    enum pf_handler handler;
+    int policy; /* -1: refused */
+} departures[] = {
+    {"", false, PF_HANDLER_CALLBACK, PF_DEPARTURE_IGNORE},
+    {"", true, PF_HANDLER_CALLBACK, PF_DEPARTURE_TELL},
+    {"on_client_disconnect ignore", true, PF_HANDLER_CALLBACK, PF_DEPARTURE_IGNORE},
+    {"on_client_disconnect hook", true, PF_HANDLER_CALLBACK, PF_DEPARTURE_TELL},
+    {"on_client_disconnect hook", false, PF_HANDLER_CALLBACK, -1},
+    {"on_client_disconnect signal", false, PF_HANDLER_NOWAIT, PF_DEPARTURE_TERM},
+    {"on_client_disconnect kill", true, PF_HANDLER_WAIT, PF_DEPARTURE_KILL},
+    {"on_client_disconnect kill", true, PF_HANDLER_MAIN_LOOP, PF_DEPARTURE_IGNORE},
+    {"on_client_disconnect kill\nserver_type INET", true, PF_HANDLER_CALLBACK,
+     PF_DEPARTURE_IGNORE},
+};
+
+static void
+test_departures(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PF_COUNT(departures); i++) {
+        const struct departure_case *c = &departures[i];
+        struct pf_settings *s = settings_of(c->text);
+        struct pf_error error = {0};
+        int r;
+        config = (struct pf_config){
+            .recipe = {.handler = c->handler,
+                       .app = {.process_request = process,
+                               .on_client_disconnect = c->has_hook ? hook : NULL}}};
+        r = pf_config_freeze(s, &config, NULL, NULL, &error);
+        if (c->policy < 0 ? r != -EINVAL
+                          : r < 0 || (int)config.policy.on_departure != c->policy)
+            fail_msg("%s: %d %s", c->text, r, error.text);
+        assert_true(r < 0 || (config.policy.check_for_disconnect == PF_SECOND) ==
+                                 (c->handler == PF_HANDLER_WAIT));
+        assert_true(r < 0 || config.recipe.half_close_is_end);
+        pf_settings_free(s);
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_departures),
         cmocka_unit_test(test_static_policy_is_consistent),
         cmocka_unit_test(test_freeze_twice),
         cmocka_unit_test(test_pairs),

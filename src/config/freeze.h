@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "config/config.h"
 #include "config/setting.h"
+#include "config/type.h"
 #include "os/credential.h"
 
 struct pf_freeze {
@@ -36,6 +37,10 @@ PF_MUST_USE int pf_freeze_datagrams(const struct pf_port *p, struct pf_endpoint 
 /* datagram.c: the same for sockets that were handed in without a port, into the recipe. */
 PF_MUST_USE int pf_freeze_datagram_defaults(const struct pf_freeze *f);
 
+/* departure.c: what is to happen when a client goes, into policy and recipe. 0 or refused.
+ */
+PF_MUST_USE int pf_freeze_departures(const struct pf_freeze *f, enum pf_server_type type);
+
 /* endpoint.c: the ports, into config->endpoints. 0 or refused. */
 PF_MUST_USE int pf_freeze_endpoints(const struct pf_freeze *f);
 
@@ -47,7 +52,7 @@ PF_MUST_USE int pf_freeze_access(const struct pf_freeze *f);
 /* privileges.c: user and groups, looked up. 0 or refused. */
 PF_MUST_USE int pf_freeze_credentials(const struct pf_freeze *f);
 
-/* log.c: log_file and syslog_*. 0 or refused. */
+/* log.c: log_file and syslog_*, access_log_path. 0 or refused. */
 PF_MUST_USE int pf_freeze_log(const struct pf_freeze *f);
 
 /* privileges.c: what is given up and handed over. Endpoints and user are settled before. 0

@@ -6,6 +6,7 @@
 #include "config/load.h"
 
 #include "config/parse.h"
+#include "os/watch.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -87,8 +88,10 @@ read_and_parse(struct pf_settings *settings, const char *path, int fd, char *buf
 }
 
 int
-pf_load_config(struct pf_settings *settings, const char *path, struct pf_error *error)
+pf_load_config(struct pf_settings *settings, const char *path,
+               struct pf_identity *ret_identity, struct pf_error *error)
 {
+    struct pf_identity identity;
     char *buffer;
     int fd = -1;
     int r;
@@ -96,6 +99,7 @@ pf_load_config(struct pf_settings *settings, const char *path, struct pf_error *
     r = open_file(path, &fd, error);
     if (r < 0)
         return r;
+    pf_watch_identify_fd(fd, &identity);
     buffer = malloc(PF_LOAD_BYTES_MAX + 1);
     if (buffer)
         r = read_and_parse(settings, path, fd, buffer, error);
@@ -103,5 +107,7 @@ pf_load_config(struct pf_settings *settings, const char *path, struct pf_error *
         r = pf_error_set(error, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory for %s", path);
     free(buffer);
     (void)close(fd); /* nothing was written */
+    if (r == 0 && ret_identity)
+        *ret_identity = identity;
     return r;
 }

@@ -4,6 +4,7 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "base/identity.h"
 
 struct pf_settings;
 
@@ -13,8 +14,9 @@ enum {
 
 /* Read the file or pipe at path to its end and set everything it says. 0, or a negative
  * errno with the sentence in error: it cannot be read, it is no file (-EISDIR, -EINVAL),
- * it is too large (-EFBIG), or what pf_parse_config() found. */
+ * it is too large (-EFBIG), or what pf_parse_config() found. *ret_identity (may be NULL) is
+ * the file as it was just before it was read; of a pipe, that there is none. */
 PF_MUST_USE int pf_load_config(struct pf_settings *settings, const char *path,
-                               struct pf_error *error);
+                               struct pf_identity *ret_identity, struct pf_error *error);
 
 #endif

@@ -270,27 +270,27 @@ test_load(void **state)
     (void)snprintf(path, sizeof path, "%s/x.conf", directory);
 
     write_file(path, "max_servers 7\n", 14);
-    assert_int_equal(pf_load_config(s, path, NULL), 0);
+    assert_int_equal(pf_load_config(s, path, NULL, NULL), 0);
     assert_int_equal(pf_settings_number(s, PF_SETTING_MAX_SERVERS), 7);
 
     write_file(path, "\nx 7\n", 5);
-    assert_int_equal(pf_load_config(s, path, &error), -ENOENT);
+    assert_int_equal(pf_load_config(s, path, NULL, &error), -ENOENT);
     assert_non_null(strstr(error.text, "x.conf:2: x: unknown setting"));
 
     assert_int_equal(truncate(path, PF_LOAD_BYTES_MAX + 1), 0);
     error = (struct pf_error){0};
-    assert_int_equal(pf_load_config(s, path, &error), -EFBIG);
+    assert_int_equal(pf_load_config(s, path, NULL, &error), -EFBIG);
     assert_non_null(strstr(error.text, "x.conf: is larger than 1 MiB"));
 
     assert_int_equal(unlink(path), 0);
     error = (struct pf_error){0};
-    assert_int_equal(pf_load_config(s, path, &error), -ENOENT);
+    assert_int_equal(pf_load_config(s, path, NULL, &error), -ENOENT);
     assert_int_equal(error.exit_code, PREFORK_EXIT_CONFIG);
     assert_non_null(strstr(error.text, "x.conf: No such file or directory"));
 
     error = (struct pf_error){0};
-    assert_int_equal(pf_load_config(s, directory, &error), -EISDIR);
-    assert_int_equal(pf_load_config(s, "/dev/null", NULL), -EINVAL);
+    assert_int_equal(pf_load_config(s, directory, NULL, &error), -EISDIR);
+    assert_int_equal(pf_load_config(s, "/dev/null", NULL, NULL), -EINVAL);
     assert_int_equal(rmdir(directory), 0);
     pf_settings_free(s);
 }
@@ -314,7 +314,7 @@ test_load_pipe(void **state)
         _exit(0);
     }
     assert_int_equal(close(ends[1]), 0);
-    assert_int_equal(pf_load_config(s, path, NULL), 0);
+    assert_int_equal(pf_load_config(s, path, NULL, NULL), 0);
     assert_string_equal(pf_settings_text(s, PF_SETTING_USER), "bob");
     assert_int_equal(close(ends[0]), 0);
     pf_settings_free(s);

@@ -108,11 +108,18 @@ pf_freeze_credentials(const struct pf_freeze *f)
 static int
 keep_one(const struct pf_freeze *f, unsigned index, const char *word, size_t length)
 {
+    struct pf_error error = {0};
     char name[NAME_BYTES];
     uint64_t bit;
+    int r;
 
     (void)snprintf(name, sizeof name, "%.*s", (int)length, word);
-    if (length >= sizeof name || pf_capability_find(name, &bit) < 0)
+    r = pf_capability_find(name, &bit, &error);
+    if (r < 0)
+        return pf_freeze_refuse(f, PF_SETTING_KEEP_CAPABILITIES, index, -r,
+                                "names of capabilities need the library libcap: %s",
+                                error.text);
+    if (r > 0 || length >= sizeof name)
         return pf_freeze_refuse(
             f, PF_SETTING_KEEP_CAPABILITIES, index, EINVAL,
             "there is no capability \"%s\"; names are those of capabilities(7), "

@@ -70,6 +70,19 @@ enum pf_setting_access {
     PF_CHOICE_ACCESS_DENY,
 };
 
+/* The words of `on_client_disconnect` and `half_close`. */
+enum pf_setting_departure {
+    PF_CHOICE_DEPARTURE_AUTO,
+    PF_CHOICE_DEPARTURE_IGNORE,
+    PF_CHOICE_DEPARTURE_HOOK,
+    PF_CHOICE_DEPARTURE_SIGNAL,
+    PF_CHOICE_DEPARTURE_KILL,
+};
+enum pf_setting_half_close {
+    PF_CHOICE_HALF_DISCONNECT,
+    PF_CHOICE_HALF_IGNORE,
+};
+
 /* The row of id; borrowed, static. */
 const struct pf_setting *pf_setting_row(enum pf_setting_id id);
 

@@ -12,7 +12,9 @@
 #include "core/plan.h"
 
 #include "base/attr.h"
+#include "core/departure.h"
 #include "core/dequeue.h"
+#include "core/full.h"
 #include "core/overdue.h"
 #include "core/recycle.h"
 #include "core/shutdown.h"
@@ -91,21 +93,35 @@ plan_stop(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *po
     plan->deadline = pf_time_earlier(plan->deadline, pf_shutdown_at(pool, policy));
 }
 
-/* Deadlines of single workers. Nobody is signalled for both: a worker that the end of the
- * server signals in this plan is met again by the next. */
+/* What one worker deserves: its client has gone, or it missed a deadline. */
+static enum pf_step
+step_of(const struct pf_slot *s, const struct pf_policy *policy, pf_time now,
+        enum pf_reason *ret_reason, pf_time *at)
+{
+    enum pf_step step = pf_departure_step(s, policy);
+
+    if (step == PF_STEP_NONE)
+        return pf_overdue_step(s, policy, now, ret_reason, at);
+    *ret_reason = PF_REASON_CLIENT_GONE;
+    return step;
+}
+
+/* Deadlines of single workers, and clients that have gone. Nobody is signalled for both: a
+ * worker that the end of the server signals in this plan is met again by the next. That a
+ * client has gone is planned for once: if it is not acted on, the connection was over. */
 static void
-plan_overdue(struct pf_plan *plan, const struct pf_pool *pool,
-             const struct pf_policy *policy, pf_time now)
+plan_overdue(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
+             pf_time now)
 {
     for (unsigned i = 0; i < pool->used; i++) {
         enum pf_reason reason = PF_REASON_NONE;
-        enum pf_step step =
-            pf_overdue_step(&pool->slots[i], policy, now, &reason, &plan->deadline);
+        enum pf_step step = step_of(&pool->slots[i], policy, now, &reason, &plan->deadline);
         if (step == PF_STEP_NONE)
             continue;
         if (!add(plan, step == PF_STEP_KILL ? PF_ACTION_KILL : PF_ACTION_TERM, reason, pool,
                  i, now))
             return;
+        pool->slots[i].client_gone = false;
     }
 }
 
@@ -314,6 +330,20 @@ plan_no_idle(struct pf_plan *plan, const struct pf_pool *pool, pf_time now)
         plan->watch_doors = true;
 }
 
+/* Nobody can be born for those who wait: then at least somebody is to know. A plan with
+ * actions does not look, for the pool will be another: the next one comes at once. */
+static void
+plan_news(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
+          pf_time now)
+{
+    if (plan->count > 0)
+        return;
+    plan->news = pf_full_watch(pool, policy, now);
+    plan->busy = pf_pool_alive(pool);
+    plan->queued = pool->queued;
+    plan->deadline = pf_time_earlier(plan->deadline, pf_full_watch_at(pool, now));
+}
+
 static void
 plan_serving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
              pf_time now)
@@ -323,9 +353,12 @@ plan_serving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy 
     plan_leaving(plan, pool, policy, now);
     plan_dequeues(plan, pool, policy, now);
     plan_next_look(plan, pool, policy, now);
+    plan_news(plan, pool, policy, now);
     plan->wake_below = pf_size_wake_below(pool, policy);
     if (could_grow && plan->wake_below > 0 && pool->count[PF_LIFE_IDLE] == 0)
         plan_no_idle(plan, pool, now);
+    if (plan->wake_below == 0)
+        plan->wake_below = pf_full_wake_below(pool, policy);
     if (pf_time_after(now, policy->check_for_spawn) < plan->deadline &&
         policy->sizing != PF_SIZING_STATIC && pf_pool_alive(pool) > 0)
         plan->deadline = pf_time_after(now, policy->check_for_spawn);

@@ -44,7 +44,10 @@ struct pf_plan {
     unsigned wake_below; /* an idle count below this should wake the master; 0: none */
     bool watch_doors; /* a connection should wake the master: nobody else would take it */
     bool want_ready;  /* a worker that becomes ready should wake the master */
-    bool finished;    /* nothing is left to do: leave the loop */
+    enum pf_reason news; /* to be told: PF_REASON_FULL, PF_REASON_ROOM or none */
+    unsigned busy;       /* of these: workers alive ... */
+    unsigned queued;     /* ... and connections waiting */
+    bool finished;       /* nothing is left to do: leave the loop */
 };
 
 void pf_plan_make(struct pf_plan *plan, struct pf_pool *pool,

@@ -18,8 +18,17 @@ enum pf_sizing {
     PF_SIZING_ONDEMAND, /* none until somebody connects; back to none when quiet */
 };
 
+/* What happens when the client of a worker has gone. */
+enum pf_departure_policy {
+    PF_DEPARTURE_IGNORE, /* nothing: nobody even looks */
+    PF_DEPARTURE_TELL,   /* the program's hook hears of it */
+    PF_DEPARTURE_TERM,   /* and the worker is sent SIGTERM */
+    PF_DEPARTURE_KILL,   /* and the worker is sent SIGKILL */
+};
+
 struct pf_policy {
     enum pf_sizing sizing;
+    enum pf_departure_policy on_departure;
     bool single;                /* one worker, whatever TTIN and TTOU ask for */
     unsigned min_servers;       /* workers: the floor */
     unsigned min_spare_servers; /* workers: idle ones to keep ready */
@@ -35,6 +44,9 @@ struct pf_policy {
 
     unsigned max_dequeue;      /* dequeue processes at once; not counted among workers */
     pf_time check_for_dequeue; /* from the birth of one to the next; PF_NEVER: none */
+
+    pf_time check_for_disconnect; /* the kernel is asked this often for clients that left
+                                     programs that accept by themselves; PF_NEVER: not */
 
     pf_time start_timeout;    /* birth to ready; PF_NEVER: no limit */
     pf_time request_timeout;  /* one request; PF_NEVER: no limit */

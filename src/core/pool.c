@@ -41,6 +41,7 @@ pf_pool_init(struct pf_pool *pool, struct pf_slot *slots, unsigned capacity, uin
         .fork = {.forgiven = 0, .first = PF_SECOND / 20, .longest = 5 * PF_SECOND},
         .waiting = {.started = now, .lowest = UINT_MAX},
         .quiet = {.started = now, .lowest = UINT_MAX},
+        .full = {.since = PF_NEVER, .told = PF_NEVER},
         .idle_lowest = UINT_MAX,
     };
     pool->count[PF_LIFE_VACANT] = capacity;
@@ -124,6 +125,7 @@ pf_pool_told(struct pf_pool *pool, unsigned slot, const struct pf_told *told)
 
     if (!pf_life_alive(s->life))
         return;
+    s->client_gone = s->client_gone && told->busy && told->requests == s->told.requests;
     s->told = *told;
     if (!told->ready)
         return;
@@ -161,6 +163,12 @@ void
 pf_pool_failed(struct pf_pool *pool, unsigned slot)
 {
     slot_of(pool, slot)->failed = true;
+}
+
+void
+pf_pool_client_gone(struct pf_pool *pool, unsigned slot)
+{
+    slot_of(pool, slot)->client_gone = true;
 }
 
 /* It was of use, or at least harmless for long enough. */

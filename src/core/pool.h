@@ -47,6 +47,7 @@ struct pf_slot {
     bool was_ready;        /* it got further than STARTING */
     bool failed;           /* it said that it cannot do its work */
     bool exempt;           /* ended on purpose of ours: not a bad start */
+    bool client_gone;      /* its client has gone, and nothing was done about it yet */
     pid_t pid;
     uint64_t birth; /* number of the birth, from 1: tells this worker from the
                        next one in the slot */
@@ -61,6 +62,14 @@ struct pf_slot {
 struct pf_low_water {
     pf_time started;
     unsigned lowest;
+};
+
+/* All are busy at max_servers: what core/full.h remembers of it. */
+struct pf_full {
+    bool watched;     /* nobody was idle lately: looked at by the clock */
+    pf_time short_at; /* when that was seen last */
+    pf_time since; /* every look from here on found connections waiting; PF_NEVER: none */
+    pf_time told;  /* PF_NEVER: not since it began */
 };
 
 /* How far the end has come. Each level includes those before it. */
@@ -97,6 +106,9 @@ struct pf_pool {
     unsigned surplus;              /* still to be asked to leave ... */
     enum pf_reason surplus_reason; /* ... for this reason */
 
+    struct pf_full full;
+    bool no_queue; /* workers have no sockets of ours: nobody knows who waits */
+
     enum pf_stop stop;
     pf_time stop_since; /* of the present level */
     bool doors_closed;
@@ -132,6 +144,10 @@ void pf_pool_signalled(struct pf_pool *pool, unsigned slot, enum pf_step step,
 /* The worker said that it cannot do its work, and will end: a bad start, whatever it did
  * before. */
 void pf_pool_failed(struct pf_pool *pool, unsigned slot);
+
+/* The client of the connection that the worker serves, by what it told last, has gone. The
+ * pool forgets that when the worker tells that the connection is over. */
+void pf_pool_client_gone(struct pf_pool *pool, unsigned slot);
 
 /* The worker was reaped; judges how it ended, which may slow births down. */
 void pf_pool_died(struct pf_pool *pool, unsigned slot, int wait_status, pf_time now);

@@ -25,7 +25,12 @@ enum pf_reason {
     /* signalled */
     PF_REASON_SLOW_START,   /* not ready within start_timeout */
     PF_REASON_SLOW_REQUEST, /* one request longer than request_timeout */
+    PF_REASON_CLIENT_GONE,  /* the client of its connection has gone */
     PF_REASON_STILL_THERE,  /* SIGTERM did not end it within kill_timeout */
+
+    /* told, without an action */
+    PF_REASON_FULL, /* connections wait, and max_servers are busy */
+    PF_REASON_ROOM, /* that is over */
 
     /* buried */
     PF_REASON_LEFT,      /* ended with status 0 */

@@ -20,13 +20,14 @@
  * lower and the master sleeps. */
 #include "link/board.h"
 
+#include "os/clock.h"
 #include "os/memory.h"
 #include "os/wake.h"
 
 #include <assert.h>
 #include <errno.h>
 
-static_assert(sizeof(struct pf_board_slot) <= 256, "pf_share_page_clear() clears it");
+static_assert(sizeof(struct pf_board_slot) <= 512, "pf_share_page_clear() clears it");
 
 #define ONE_CHANGE     ((uint64_t)1 << 32)
 #define IDLE_OF(count) ((uint32_t)(count))
@@ -36,12 +37,11 @@ pf_board_open(struct pf_board *b, unsigned capacity)
 {
     int r;
 
-    *b = (struct pf_board){.capacity = capacity};
+    *b = (struct pf_board){.capacity = capacity, .epoch = pf_clock_epoch()};
     r = pf_share_pages_open(&b->pages, capacity);
     b->hints = pf_share_open(sizeof *b->hints);
-    b->used = pf_memory_new(capacity * sizeof *b->used);
-    b->counted = pf_memory_new(capacity * sizeof *b->counted);
-    if (r < 0 || !b->hints || !b->used || !b->counted) {
+    b->notes = pf_memory_new(capacity * sizeof *b->notes);
+    if (r < 0 || !b->hints || !b->notes) {
         pf_board_close(b);
         return r < 0 ? r : -ENOMEM;
     }
@@ -66,16 +66,15 @@ pf_board_fresh(struct pf_board *b, unsigned slot)
     PF_ASSERT(slot < b->capacity);
     r = pf_share_page_clear(&b->pages, slot);
     if (r == 0)
-        b->used[slot] = b->counted[slot] = true;
+        b->notes[slot] = (struct pf_board_note){.used = true, .counted = true};
     return r;
 }
 
 void
 pf_board_leave(struct pf_board *b)
 {
-    pf_memory_free(b->used, b->capacity * sizeof *b->used);
-    pf_memory_free(b->counted, b->capacity * sizeof *b->counted);
-    b->used = b->counted = NULL;
+    pf_memory_free(b->notes, b->capacity * sizeof *b->notes);
+    b->notes = NULL;
 }
 
 struct pf_board_slot *
@@ -87,7 +86,8 @@ pf_board_claim(struct pf_board *b, unsigned slot)
 struct pf_board_slot *
 pf_board_slot(const struct pf_board *b, unsigned slot)
 {
-    return slot < b->capacity && b->used[slot] ? pf_share_page(&b->pages, slot) : NULL;
+    return slot < b->capacity && b->notes[slot].used ? pf_share_page(&b->pages, slot)
+                                                     : NULL;
 }
 
 void
@@ -95,9 +95,9 @@ pf_board_forget(struct pf_board *b, unsigned slot)
 {
     struct pf_board_slot *s = pf_board_slot(b, slot);
 
-    if (s && b->counted[slot] && atomic_load(&s->state) == PF_BOARD_IDLE)
+    if (s && b->notes[slot].counted && atomic_load(&s->state) == PF_BOARD_IDLE)
         atomic_fetch_add(&b->hints->idle, ONE_CHANGE - 1);
-    b->counted[slot] = false;
+    b->notes[slot].counted = false;
 }
 
 /* Idle slots, or -1: one of them is changing right now. */
@@ -108,7 +108,7 @@ count_idle(const struct pf_board *b, unsigned used)
 
     for (unsigned i = 0; i < used; i++) {
         uint32_t state;
-        if (!b->counted[i])
+        if (!b->notes[i].counted)
             continue;
         state = atomic_load(&pf_board_slot(b, i)->state);
         if (state == PF_BOARD_TO_IDLE || state == PF_BOARD_TO_BUSY)
@@ -151,9 +151,9 @@ pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready)
 }
 
 void
-pf_board_say_log(struct pf_board *b, uint32_t mark)
+pf_board_say_outlet(struct pf_board *b, enum pf_outlet outlet, uint32_t mark)
 {
-    atomic_store(&b->hints->log_mark, mark);
+    atomic_store(&b->hints->outlet_marks[outlet], mark);
 }
 
 uint32_t
@@ -257,7 +257,7 @@ pf_board_say_spoke(struct pf_board_seat *seat)
 void
 pf_board_say_wants_stop(struct pf_board_seat *seat)
 {
-    atomic_store(&seat->slot->wants_stop, 1);
+    atomic_store(&seat->slot->wants_stop, PF_BOARD_STOP);
     pf_board_say_spoke(seat);
 }
 

@@ -3,7 +3,8 @@
  * What is where, and who writes it:
  *
  *   slot page (one per worker)       the worker writes, the master reads
- *     what it does, since when, how many connections it has accepted
+ *     what it does, since when, how many connections it has accepted; and the same in
+ *     the form of the scoreboard, for everybody who asks (link/score.h)
  *     (a dequeue process has a page too, and is never counted as idle)
  *
  *   hints page (one)                 everybody writes
@@ -11,7 +12,7 @@
  *     lowest        the lowest idle count since the master last looked
  *     wake_below    an idle count below this wakes the master once; 0: none does
  *     want_ready    a worker that becomes ready wakes the master once
- *     log_mark      the log's sink that should be written to (log/log.h)
+ *     outlet_marks  of each outlet, the sink that should be written to (log/outlet.h)
  *     log_broken    the mark of one that takes no more lines; whoever sets it wakes the
  *                   master
  *
@@ -24,7 +25,9 @@
 #define PF_LINK_BOARD_H
 
 #include "base/attr.h"
+#include "base/outlet.h"
 #include "base/time.h"
+#include "link/score.h"
 #include "os/share.h"
 
 #include <stdatomic.h>
@@ -43,13 +46,18 @@ enum pf_board_state {
     PF_BOARD_APART, /* ready and at work of its own: a dequeue process */
 };
 
+/* The server is to stop. A number that a stray pointer does not leave behind by accident.
+ */
+#define PF_BOARD_STOP 0x53544f50u
+
 struct pf_board_slot {
     _Atomic uint32_t state;       /* enum pf_board_state */
     _Atomic uint32_t wants_leave; /* it has accepted about as many as it may */
     _Atomic uint64_t requests;    /* connections accepted, datagrams received */
     _Atomic int64_t since;        /* of being idle or busy; pf_time */
     _Atomic uint32_t words;       /* messages it has put on its channel, roughly */
-    _Atomic uint32_t wants_stop;  /* of the server; and there was no room on the channel */
+    _Atomic uint32_t wants_stop;  /* PF_BOARD_STOP: there was no room on the channel */
+    struct pf_score score;
 };
 
 struct pf_board_hints {
@@ -57,18 +65,23 @@ struct pf_board_hints {
     _Atomic uint32_t lowest;
     _Atomic uint32_t wake_below;
     _Atomic uint32_t want_ready;
-    _Atomic uint32_t log_mark;
+    _Atomic uint32_t outlet_marks[PF_OUTLET_COUNT];
     _Atomic uint32_t log_broken; /* 0: none is */
 };
 
 /* ---- the master's side ---- */
 
+struct pf_board_note {
+    bool used;    /* the page was a worker's at some time */
+    bool counted; /* the idle count is about this slot */
+};
+
 struct pf_board {
     struct pf_board_hints *hints;
     struct pf_share_pages pages; /* one per slot */
     unsigned capacity;           /* slots */
-    bool *used;                  /* private: which pages were ever a worker's */
-    bool *counted;               /* private: which slots the idle count is about */
+    int64_t epoch;               /* as in struct pf_board_seat */
+    struct pf_board_note *notes; /* private; one per slot */
 };
 
 /* 0 or -ENOMEM. Close accepts a board whose open failed. */
@@ -103,9 +116,9 @@ uint32_t pf_board_take_lowest(struct pf_board *b);
  * worker becomes ready. True: fewer are idle already; nobody will wake the master. */
 bool pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready);
 
-/* Workers should write to the log's sink of this mark; and the mark of one that a worker
- * found broken since the last call, 0: none did. */
-void pf_board_say_log(struct pf_board *b, uint32_t mark);
+/* Workers should write to the sink of this mark; and the mark of a sink of the log that a
+ * worker found broken since the last call, 0: none did. */
+void pf_board_say_outlet(struct pf_board *b, enum pf_outlet outlet, uint32_t mark);
 uint32_t pf_board_take_log_broken(struct pf_board *b);
 
 /* ---- a worker's side ---- */
@@ -113,7 +126,9 @@ uint32_t pf_board_take_log_broken(struct pf_board *b);
 struct pf_board_seat {
     struct pf_board_slot *slot;
     struct pf_board_hints *hints;
-    int wake_fd; /* eventfd(2) that wakes the master; borrowed */
+    int wake_fd;   /* eventfd(2) that wakes the master; borrowed */
+    int64_t epoch; /* what has to be added to a pf_time for the scoreboard's time */
+    struct pf_score *published; /* the line in the scoreboard's file; NULL: none */
 };
 
 /* Ready or done: idle from here on. Saying twice what was said is without effect. */
@@ -139,6 +154,7 @@ void pf_board_say_apart(struct pf_board_seat *seat);
  * the one that says that the server should stop. Both may be called in a signal handler. */
 void pf_board_say_spoke(struct pf_board_seat *seat);
 void pf_board_say_wants_stop(struct pf_board_seat *seat);
+
 /* The log's sink of this mark takes no more lines. Wakes the master once for each mark. */
 void pf_board_say_log_broken(const struct pf_board_seat *seat, uint32_t mark);
 

@@ -122,7 +122,7 @@ each_word_is_counted_and_wakes(void **state)
     }
     assert_int_equal(f.seats[2].slot->wants_stop, 0);
     pf_board_say_wants_stop(&f.seats[2]);
-    assert_int_equal(f.seats[2].slot->wants_stop, 1);
+    assert_int_equal(f.seats[2].slot->wants_stop, PF_BOARD_STOP);
     assert_int_equal(f.seats[2].slot->words, 4);
     assert_true(rang(&f));
     shut(&f);
@@ -212,8 +212,8 @@ a_broken_log_is_told_once(void **state)
 
     (void)state;
     open(&f);
-    pf_board_say_log(&f.board, 8);
-    assert_int_equal(f.seats[1].hints->log_mark, 8);
+    pf_board_say_outlet(&f.board, PF_OUTLET_LOG, 8);
+    assert_int_equal(f.seats[1].hints->outlet_marks[PF_OUTLET_LOG], 8);
     assert_int_equal(pf_board_take_log_broken(&f.board), 0);
     pf_board_say_log_broken(&f.seats[0], 8);
     assert_true(rang(&f));

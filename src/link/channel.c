@@ -84,7 +84,7 @@ pf_channel_send_fd(int fd, enum pf_message_kind kind, int errnum, int passed)
 static bool
 is_known(const struct pf_message *message)
 {
-    return message->kind >= PF_MESSAGE_LEAVE && message->kind <= PF_MESSAGE_LOG;
+    return message->kind >= PF_MESSAGE_LEAVE && message->kind <= PF_MESSAGE_LAST;
 }
 
 static bool
@@ -182,20 +182,6 @@ pf_channel_receive_fd(int fd, struct pf_message *ret_message, int *ret_passed)
     *ret_message = message;
     *ret_passed = passed;
     return 0;
-}
-
-int
-pf_channel_receive(int fd, struct pf_message *ret_message)
-{
-    char text[PF_CHANNEL_TEXT_BYTES];
-    struct pf_message message = {0};
-    int r = pf_channel_receive_text(fd, &message, text);
-
-    if (r == 0 && has_text(&message))
-        return -EBADMSG;
-    if (r == 0)
-        *ret_message = message;
-    return r;
 }
 
 void

@@ -36,6 +36,15 @@ shut_both(struct ends *e)
     (void)close(e->worker);
 }
 
+/* As the master does. */
+static int
+receive(int fd, struct pf_message *ret_message)
+{
+    char text[PF_CHANNEL_TEXT_BYTES];
+
+    return pf_channel_receive_text(fd, ret_message, text);
+}
+
 static void
 messages_arrive_in_order(void **state)
 {
@@ -44,16 +53,16 @@ messages_arrive_in_order(void **state)
 
     (void)state;
     open_both(&e);
-    assert_int_equal(pf_channel_receive(e.worker, &message), -EAGAIN);
+    assert_int_equal(receive(e.worker, &message), -EAGAIN);
     assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), 0);
     assert_int_equal(pf_channel_send(e.worker, PF_MESSAGE_EXEC_FAILED, ENOENT), 0);
     assert_int_equal(pf_channel_send(e.worker, PF_MESSAGE_INIT_FAILED, -3), 0);
-    assert_int_equal(pf_channel_receive(e.worker, &message), 0);
+    assert_int_equal(receive(e.worker, &message), 0);
     assert_int_equal(message.kind, PF_MESSAGE_LEAVE);
-    assert_int_equal(pf_channel_receive(e.master, &message), 0);
+    assert_int_equal(receive(e.master, &message), 0);
     assert_int_equal(message.kind, PF_MESSAGE_EXEC_FAILED);
     assert_int_equal(message.errnum, ENOENT);
-    assert_int_equal(pf_channel_receive(e.master, &message), 0);
+    assert_int_equal(receive(e.master, &message), 0);
     assert_int_equal(message.errnum, -3);
     shut_both(&e);
 }
@@ -83,15 +92,15 @@ static const struct {
     {"one byte too long", {PF_MESSAGE_LEAVE, 0, 0}, 9},
     {"kind 0", {0, 0}, 8},
     {"a text where there is none", {PF_MESSAGE_INIT_FAILED, 0, 0x6c6c6c6c}, 12},
-    {"a text where none is expected", {PF_MESSAGE_LINE, 0, 0x6c6c6c6c}, 12},
-    {"an empty one", {PF_MESSAGE_STOP, 0}, 8},
-    {"a kind there is not", {PF_MESSAGE_LOG + 1, 0}, 8},
+    {"a kind there is not", {PF_MESSAGE_LAST + 1, 0}, 8},
     {"the largest kind", {UINT32_MAX, 0}, 8},
 };
 
+/* By the master as by a worker. */
 static void
 nonsense_is_dropped(void **state)
 {
+    int passed = -1;
     struct ends e;
 
     (void)state;
@@ -100,12 +109,31 @@ nonsense_is_dropped(void **state)
         struct pf_message message = {.kind = 99};
         assert_int_equal(send(e.worker, nonsense[i].words, nonsense[i].bytes, 0),
                          nonsense[i].bytes);
+        assert_int_equal(send(e.master, nonsense[i].words, nonsense[i].bytes, 0),
+                         nonsense[i].bytes);
         assert_int_equal(pf_channel_send(e.worker, PF_MESSAGE_LEAVE, 0), 0);
-        if (pf_channel_receive(e.master, &message) != -EBADMSG || message.kind != 99)
+        if (receive(e.master, &message) != -EBADMSG || message.kind != 99 ||
+            pf_channel_receive_fd(e.worker, &message, &passed) != -EBADMSG ||
+            message.kind != 99 || passed != -1)
             fail_msg("%s", nonsense[i].name);
-        assert_int_equal(pf_channel_receive(e.master, &message), 0);
+        assert_int_equal(receive(e.master, &message), 0);
         assert_int_equal(message.kind, PF_MESSAGE_LEAVE);
     }
+    shut_both(&e);
+}
+
+static void
+a_worker_takes_no_text(void **state)
+{
+    struct pf_message message = {.kind = 99};
+    int passed = -1;
+    struct ends e;
+
+    (void)state;
+    open_both(&e);
+    assert_int_equal(pf_channel_send_text(e.master, PF_MESSAGE_LINE, "line"), 0);
+    assert_int_equal(pf_channel_receive_fd(e.worker, &message, &passed), -EBADMSG);
+    assert_int_equal(message.kind, 99);
     shut_both(&e);
 }
 
@@ -186,10 +214,10 @@ who_hangs_up_hears_the_rest_and_may_speak(void **state)
     open_both(&e);
     assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), 0);
     pf_channel_hang_up(e.worker);
-    assert_int_equal(pf_channel_receive(e.worker, &message), 0);
-    assert_int_equal(pf_channel_receive(e.worker, &message), -EPIPE);
+    assert_int_equal(receive(e.worker, &message), 0);
+    assert_int_equal(receive(e.worker, &message), -EPIPE);
     assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), -EPIPE);
-    assert_int_equal(pf_channel_receive(e.master, &message), -EAGAIN);
+    assert_int_equal(receive(e.master, &message), -EAGAIN);
     assert_int_equal(pf_channel_send_text(e.worker, PF_MESSAGE_LINE, "still here"), 0);
     assert_int_equal(pf_channel_receive_text(e.master, &message, text), 0);
     assert_string_equal(text, "still here");
@@ -206,7 +234,7 @@ an_empty_record_is_the_end(void **state)
     (void)state;
     open_both(&e);
     assert_int_equal(send(e.worker, "", 0, 0), 0);
-    assert_int_equal(pf_channel_receive(e.master, &message), -EPIPE);
+    assert_int_equal(receive(e.master, &message), -EPIPE);
     shut_both(&e);
 }
 
@@ -220,8 +248,8 @@ the_end_is_noticed_after_the_last_words(void **state)
     open_both(&e);
     assert_int_equal(pf_channel_send(e.worker, PF_MESSAGE_INIT_FAILED, 1), 0);
     (void)close(e.worker);
-    assert_int_equal(pf_channel_receive(e.master, &message), 0);
-    assert_int_equal(pf_channel_receive(e.master, &message), -EPIPE);
+    assert_int_equal(receive(e.master, &message), 0);
+    assert_int_equal(receive(e.master, &message), -EPIPE);
     assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), -EPIPE);
     (void)close(e.master);
 }
@@ -236,7 +264,7 @@ an_end_with_unread_words_is_an_end(void **state)
     open_both(&e);
     assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), 0);
     (void)close(e.worker); /* unread: the other side gets ECONNRESET */
-    assert_int_equal(pf_channel_receive(e.master, &message), -EPIPE);
+    assert_int_equal(receive(e.master, &message), -EPIPE);
     (void)close(e.master);
 }
 
@@ -252,11 +280,11 @@ a_descriptor_comes_along(void **state)
     (void)state;
     open_both(&e);
     assert_int_equal(pipe(ends), 0);
-    assert_int_equal(pf_channel_send_fd(e.master, PF_MESSAGE_LOG, 17, ends[1]), 0);
+    assert_int_equal(pf_channel_send_fd(e.master, PF_MESSAGE_OUTLET, 17, ends[1]), 0);
     assert_int_equal(pf_channel_send(e.master, PF_MESSAGE_LEAVE, 0), 0);
     (void)close(ends[1]);
     assert_int_equal(pf_channel_receive_fd(e.worker, &message, &passed), 0);
-    assert_int_equal(message.kind, PF_MESSAGE_LOG);
+    assert_int_equal(message.kind, PF_MESSAGE_OUTLET);
     assert_int_equal(message.errnum, 17);
     assert_true(fcntl(passed, F_GETFD) & FD_CLOEXEC);
     assert_int_equal(write(passed, "x", 1), 1);
@@ -285,8 +313,8 @@ a_descriptor_that_nobody_wants_is_closed(void **state)
     (void)state;
     open_both(&e);
     assert_int_equal(pipe(ends), 0);
-    assert_int_equal(pf_channel_send_fd(e.worker, PF_MESSAGE_LOG, 1, ends[1]), 0);
-    assert_int_equal(pf_channel_receive(e.master, &message), 0); /* takes none */
+    assert_int_equal(pf_channel_send_fd(e.worker, PF_MESSAGE_OUTLET, 1, ends[1]), 0);
+    assert_int_equal(receive(e.master, &message), 0); /* takes none */
     {
         union {
             struct cmsghdr header;
@@ -330,6 +358,7 @@ main(void)
         cmocka_unit_test(messages_arrive_in_order),
         cmocka_unit_test(both_ends_are_closed_by_exec_and_never_block),
         cmocka_unit_test(nonsense_is_dropped),
+        cmocka_unit_test(a_worker_takes_no_text),
         cmocka_unit_test(texts_arrive),
         cmocka_unit_test(bad_texts_are_dropped),
         cmocka_unit_test(who_hangs_up_hears_the_rest_and_may_speak),

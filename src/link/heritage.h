@@ -20,6 +20,7 @@ struct pf_heritage {
     int pass_fd;     /* a bell that wakes one waiting worker; borrowed */
     int channel;     /* the worker's end; the worker owns it */
     int wire;        /* likewise, of child_communication; -1: none */
+    int departures;  /* where clients are watched (os/departure.h); -1: nobody looks */
     bool dequeue;    /* runs the dequeue function and takes no connections */
     uint32_t random; /* this worker's share of the jitter */
     pid_t master;

@@ -70,7 +70,7 @@ pf_file_open(const struct pf_place *p)
     return fd < 0 ? -errno : fd;
 }
 
-bool
+int
 pf_file_write(int fd, const char *buffer, size_t bytes, bool *torn)
 {
     const char *line = *torn ? buffer : buffer + 1;
@@ -82,8 +82,8 @@ pf_file_write(int fd, const char *buffer, size_t bytes, bool *torn)
     while (n < 0 && errno == EINTR);
     if (n == (ssize_t)length) {
         *torn = false;
-        return true;
+        return 0;
     }
     *torn = *torn || n > 0;
-    return false;
+    return n < 0 ? -errno : -ENOSPC;
 }

@@ -25,8 +25,8 @@ void pf_place_close(struct pf_place *p);
 PF_MUST_USE int pf_file_open(const struct pf_place *p);
 
 /* Write a line. buffer begins with a newline, which is only written after a line of which
- * just a part got through: *torn says so and is brought up to date. True: all of it was
- * written. */
-bool pf_file_write(int fd, const char *buffer, size_t bytes, bool *torn);
+ * just a part got through: *torn says so and is brought up to date. 0: all of it was
+ * written; or a negative errno, which is -ENOSPC if a part was. */
+PF_MUST_USE int pf_file_write(int fd, const char *buffer, size_t bytes, bool *torn);
 
 #endif

@@ -26,15 +26,27 @@ severity(enum prefork_log_level level)
     return (size_t)level < PF_COUNT(severities) ? severities[level] : LOG_DEBUG;
 }
 
+/* Up to the next control character. */
+static size_t
+count_printable(const char *text)
+{
+    size_t n = 0;
+
+    while ((unsigned char)text[n] >= ' ' && text[n] != 0x7f)
+        n++;
+    return n;
+}
+
 void
 pf_line_add_printable(struct pf_text *t, const char *text)
 {
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < ' ' || c == 0x7f)
-            pf_text_add(t, "\\x%02X", c);
+    while (*text) {
+        size_t plain = count_printable(text);
+        if (plain > 0)
+            pf_text_add(t, "%.*s", (int)plain, text);
         else
-            pf_text_add(t, "%c", c);
+            pf_text_add(t, "\\x%02X", (unsigned char)*text);
+        text += plain > 0 ? plain : 1;
     }
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include "log/line.h"
+#include "log/outlet.h"
 #include "log/sink.h"
 #include "os/clock.h"
 #include "os/fd.h"
@@ -35,13 +36,9 @@ static struct {
     void (*hook)(enum prefork_log_level level, const char *text, void *data);
     void *data;
     bool in_hook;
-    unsigned long lost; /* lines since the last one that got through */
-    struct pf_sink sink;
-    struct pf_log_link link;
 } the_log = {
     .name = "prefork",
     .level = PREFORK_LOG_NOTICE,
-    .sink = PF_SINK_STDERR,
 };
 
 void
@@ -72,6 +69,12 @@ pf_log_wants(enum prefork_log_level level)
 
 /* ---- the sink -------------------------------------------------------------------- */
 
+static struct pf_sink *
+sink(void)
+{
+    return pf_outlet_sink(PF_OUTLET_LOG);
+}
+
 int
 pf_log_open_sink(const struct pf_log_target *target, struct pf_error *error)
 {
@@ -83,92 +86,30 @@ pf_log_open_sink(const struct pf_log_target *target, struct pf_error *error)
         return pf_error_set(error, warning.exit_code, -r, "%s", warning.text);
     if (r == PF_SINK_E_UNREACHABLE)
         pf_log(PREFORK_LOG_WARNING, "%s", warning.text);
-    pf_sink_close(&the_log.sink);
-    the_log.sink = fresh;
+    pf_sink_close(sink());
+    *sink() = fresh;
     return 0;
 }
 
 void
 pf_log_close_sink(void)
 {
-    pf_sink_close(&the_log.sink);
-    the_log.lost = 0;
+    pf_sink_close(sink());
 }
 
 bool
 pf_log_is_stderr(void)
 {
-    return the_log.sink.target.kind == PF_LOG_STDERR && !the_log.hook;
-}
-
-const char *
-pf_log_file(int *ret_fd)
-{
-    const struct pf_sink *s = &the_log.sink;
-
-    if (s->target.kind != PF_LOG_FILE)
-        return NULL;
-    *ret_fd = s->fd;
-    return s->target.path;
+    return sink()->target.kind == PF_LOG_STDERR && !the_log.hook;
 }
 
 int
 pf_log_lead_stderr(void)
 {
-    if (dup2(the_log.sink.fd, STDERR_FILENO) < 0)
+    if (dup2(sink()->fd, STDERR_FILENO) < 0)
         return -errno;
-    the_log.sink.leads_stderr = true;
+    sink()->leads_stderr = true;
     return 0;
-}
-
-int
-pf_log_renew(void)
-{
-    return pf_sink_renew(&the_log.sink);
-}
-
-int
-pf_log_repair(pf_time now)
-{
-    return pf_sink_repair(&the_log.sink, now);
-}
-
-int
-pf_log_fd(void)
-{
-    return the_log.sink.fd;
-}
-
-uint32_t
-pf_log_mark(void)
-{
-    return the_log.sink.mark;
-}
-
-/* ---- following the owner --------------------------------------------------------- */
-
-void
-pf_log_follow(const struct pf_log_link *link)
-{
-    pf_sink_disown(&the_log.sink);
-    the_log.lost = 0; /* the parent's, which says so itself */
-    the_log.link = *link;
-}
-
-void
-pf_log_catch_up(void)
-{
-    const struct pf_log_link *l = &the_log.link;
-
-    if (l->mark && atomic_load(l->mark) != the_log.sink.mark)
-        l->fetch(l->context);
-}
-
-void
-pf_log_take(int fd, uint32_t mark)
-{
-    if (fd >= 0)
-        pf_sink_take(&the_log.sink, fd, mark);
 }
 
 /* ---- lines ----------------------------------------------------------------------- */
@@ -176,38 +117,36 @@ pf_log_take(int fd, uint32_t mark)
 static int
 repair_and_write(const struct pf_line *line)
 {
-    const struct pf_log_link *l = &the_log.link;
-
-    if (l->mark)
-        l->broken(the_log.sink.mark, l->context);
-    else if (pf_sink_repair(&the_log.sink, pf_clock_now()) == 0)
-        return pf_sink_write(&the_log.sink, line);
+    if (!pf_outlet_tell_broken(PF_OUTLET_LOG) &&
+        pf_sink_repair(sink(), pf_clock_now()) == 0)
+        return pf_sink_write(sink(), line);
     return -EPIPE;
 }
 
 static void
 write_line(enum prefork_log_level level, const char *text)
 {
+    struct pf_sink *s = sink();
     struct pf_line line = {
         .name = the_log.name,
         .pid = getpid(),
         .level = level,
-        .lost = the_log.lost,
+        .lost = s->lost,
         .text = text,
     };
     int r;
 
     (void)clock_gettime(CLOCK_REALTIME, &line.time);
-    pf_log_catch_up();
-    r = pf_sink_write(&the_log.sink, &line);
+    pf_outlet_catch_up(PF_OUTLET_LOG);
+    r = pf_sink_write(s, &line);
     if (r == -EPIPE)
         r = repair_and_write(&line);
     if (r < 0)
-        the_log.lost++;
+        s->lost++;
     else if (r == PF_REMOTE_E_EARLIER)
-        the_log.lost = line.lost + 1; /* and what that one said about others */
+        s->lost = line.lost + 1; /* and what that one said about others */
     else
-        the_log.lost = 0;
+        s->lost = 0;
 }
 
 static void

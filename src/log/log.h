@@ -14,14 +14,10 @@
 
 #include "base/attr.h"
 #include "base/error.h"
-#include "base/time.h"
 #include "log/target.h"
 #include <prefork/prefork.h>
 
 #include <stdarg.h>
-#include <stdatomic.h>
-#include <stdint.h>
-#include <sys/types.h>
 
 /* Who speaks (copied), and up to which level. hook, if it is not NULL, gets every line
  * that passes the level instead of the sink; data (borrowed) is its last argument. */
@@ -53,45 +49,8 @@ void pf_log_close_sink(void);
 /* Nobody but a reader of standard error would see a line. */
 bool pf_log_is_stderr(void);
 
-/* The path of the log file, borrowed, and its descriptor, not the caller's; NULL if lines
- * go elsewhere. */
-const char *pf_log_file(int *ret_fd);
-
 /* Descriptor 2 goes where the log file goes, from now on, also after it was opened anew.
  * 0 or a negative errno. */
 PF_MUST_USE int pf_log_lead_stderr(void);
-
-/* Open the file anew by its name, or connect to the syslog daemon anew. 0, or a negative
- * errno; then the sink is as before. -EINVAL: there is nothing to open. */
-PF_MUST_USE int pf_log_renew(void);
-
-/* Connect anew to a syslog daemon that was lost, at most once in a second. 0, or -EAGAIN:
- * too early; or another negative errno. */
-PF_MUST_USE int pf_log_repair(pf_time now);
-
-/* The descriptor that lines go to (borrowed), and the mark that names it: another
- * descriptor has another mark, which is never 0. */
-int pf_log_fd(void);
-uint32_t pf_log_mark(void);
-
-/* ---- in a worker, which is handed its sinks ---- */
-
-struct pf_log_link {
-    const _Atomic uint32_t *mark; /* of the sink that should be written to */
-    void (*fetch)(void *context); /* calls pf_log_take() if there is another one */
-    /* The sink with this mark is broken: whoever can repair it should know. */
-    void (*broken)(uint32_t mark, void *context);
-    void *context;
-};
-
-/* Before each line compare marks, and fetch a new sink if there is one. What only the
- * process needs that opens sinks is closed. link is copied. */
-void pf_log_follow(const struct pf_log_link *link);
-
-/* The same without a line: before a program inherits standard error. */
-void pf_log_catch_up(void);
-
-/* The new sink; fd is consumed. -1: it got lost on the way, the old one stays. */
-void pf_log_take(int fd, uint32_t mark);
 
 #endif

@@ -48,6 +48,21 @@ find_host(struct pf_sink *s)
     s->host[strcspn(s->host, ". ")] = '\0';
 }
 
+/* What whoever reads why a file cannot be opened may do about it. */
+static const char *
+remedy(int errnum)
+{
+    switch (errnum) {
+    case ENOENT:
+    case ENOTDIR: return "; make its directory, or name another path";
+    case EISDIR: return "; name a file in it";
+    case EACCES:
+    case EPERM:
+    case EROFS: return "; let whoever starts the server write there, or name another path";
+    default: return "";
+    }
+}
+
 static int
 open_file(struct pf_sink *s, struct pf_error *error)
 {
@@ -56,8 +71,8 @@ open_file(struct pf_sink *s, struct pf_error *error)
     if (r == 0)
         r = pf_file_open(&s->place);
     if (r < 0)
-        return pf_error_set(error, PREFORK_EXIT_SYSTEM, -r, "log_file %s: %s",
-                            s->target.path, strerror(-r));
+        return pf_error_set(error, PREFORK_EXIT_SYSTEM, -r, "%s %s: %s%s", s->target.key,
+                            s->target.path, strerror(-r), remedy(-r));
     s->fd = r;
     return 0;
 }
@@ -137,6 +152,7 @@ void
 pf_sink_disown(struct pf_sink *s)
 {
     s->owner = false;
+    s->lost = 0;
     pf_place_close(&s->place);
     pf_remote_close(&s->remote);
 }
@@ -203,7 +219,7 @@ write_file(struct pf_sink *s, const struct pf_line *line)
     if (s->target.kind == PF_LOG_STDERR &&
         (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)))
         return -EAGAIN;
-    return pf_file_write(s->fd, buffer, t.length + 2, &s->torn) ? 0 : -EAGAIN;
+    return pf_file_write(s->fd, buffer, t.length + 2, &s->torn) == 0 ? 0 : -EAGAIN;
 }
 
 /* A line for the console; bytes is how long it is. */

@@ -15,6 +15,7 @@ struct pf_sink {
     struct pf_log_target target;
     int fd;                 /* -1: no syslog daemon was reached yet */
     enum pf_syslog_way way; /* what fd is, if the target is syslog */
+    unsigned long lost;     /* lines since the last one that got through */
     bool torn;              /* the file ends in the middle of a line */
     bool leads_stderr;      /* descriptor 2 goes where the file goes */
     int console;            /* for lines that syslog does not take; -1: none */
@@ -31,8 +32,16 @@ struct pf_sink {
 /* Standard error. */
 #define PF_SINK_STDERR                                                                     \
     {                                                                                      \
-        .target.kind = PF_LOG_STDERR, .fd = STDERR_FILENO, .console = -1, .mark = 8,       \
-        .owner = true, .place.directory = -1, .remote.place.directory = -1                 \
+        .target = {.kind = PF_LOG_STDERR, .key = "log_file"}, .fd = STDERR_FILENO,         \
+        .console = -1, .mark = 8, .owner = true, .place.directory = -1,                    \
+        .remote.place.directory = -1                                                       \
+    }
+
+/* Not open: nothing is written. */
+#define PF_SINK_NOWHERE                                                                    \
+    {                                                                                      \
+        .target.kind = PF_LOG_NOWHERE, .fd = -1, .console = -1, .owner = true,             \
+        .place.directory = -1, .remote.place.directory = -1                                \
     }
 
 enum {
@@ -55,7 +64,8 @@ PF_MUST_USE int pf_sink_renew(struct pf_sink *s);
 /* The same for a syslog daemon that was lost, at most once in a second: -EAGAIN before. */
 PF_MUST_USE int pf_sink_repair(struct pf_sink *s, pf_time now);
 
-/* In a process that was forked: give up what only the owner needs. */
+/* In a process that was forked: give up what only the owner needs. What the owner lost it
+ * says itself. */
 void pf_sink_disown(struct pf_sink *s);
 
 /* Take over the owner's new descriptor (consumed) and its mark. */

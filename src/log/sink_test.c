@@ -157,7 +157,7 @@ a_full_stream_holds_whole_lines(void **state)
 static void
 who_is_handed_a_descriptor_writes_to_it(void **state)
 {
-    struct pf_log_target target = {.kind = PF_LOG_FILE, .path = path};
+    struct pf_log_target target = {.kind = PF_LOG_FILE, .key = "log_file", .path = path};
     struct pf_line line = make("hello");
     struct pf_sink owner;
     struct pf_sink other;
@@ -191,7 +191,7 @@ who_is_handed_a_descriptor_writes_to_it(void **state)
 static void
 a_renewal_that_fails_changes_nothing(void **state)
 {
-    struct pf_log_target target = {.kind = PF_LOG_FILE, .path = path};
+    struct pf_log_target target = {.kind = PF_LOG_FILE, .key = "log_file", .path = path};
     struct pf_line line = make("hello");
     struct pf_sink s;
     uint32_t mark;
@@ -212,13 +212,16 @@ a_renewal_that_fails_changes_nothing(void **state)
 static void
 what_cannot_be_opened_is_standard_error(void **state)
 {
-    struct pf_log_target target = {.kind = PF_LOG_FILE, .path = "/nowhere/at/all"};
+    struct pf_log_target target = {
+        .kind = PF_LOG_FILE, .key = "log_file", .path = "/nowhere/at/all"};
     struct pf_error error = {0};
     struct pf_sink s;
 
     (void)state;
     assert_int_equal(pf_sink_open(&s, &target, &error), -ENOENT);
-    assert_string_equal(error.text, "log_file /nowhere/at/all: No such file or directory");
+    assert_string_equal(error.text,
+                        "log_file /nowhere/at/all: No such file or directory; make its "
+                        "directory, or name another path");
     assert_int_equal(error.exit_code, PREFORK_EXIT_SYSTEM);
     assert_int_equal(s.fd, STDERR_FILENO);
     assert_int_equal(pf_sink_renew(&s), -EINVAL);
@@ -228,7 +231,7 @@ what_cannot_be_opened_is_standard_error(void **state)
 static void
 marks_wrap_around(void **state)
 {
-    struct pf_log_target target = {.kind = PF_LOG_FILE, .path = path};
+    struct pf_log_target target = {.kind = PF_LOG_FILE, .key = "log_file", .path = path};
     struct pf_sink s;
 
     (void)state;

@@ -124,6 +124,7 @@ pf_log_target_parse(const char *text, struct pf_log_target *ret_target,
                             "\"%s\" is the name of a Perl class; use a path, STDERR or "
                             "Sys::Syslog, or write_to_log_hook in the program",
                             text);
+    target.key = "log_file";
     *ret_target = target;
     return 0;
 }

@@ -11,6 +11,7 @@ enum pf_log_kind {
     PF_LOG_STDERR,
     PF_LOG_FILE,
     PF_LOG_SYSLOG,
+    PF_LOG_NOWHERE, /* there is no such log */
 };
 
 /* The ways to a syslog daemon. `inet` of the settings is two of them. */
@@ -42,6 +43,7 @@ struct pf_syslog {
 struct pf_log_target {
     enum pf_log_kind kind;
     bool named;       /* standard error was asked for by its name */
+    const char *key;  /* the setting that said so; static */
     const char *path; /* of a file; borrowed */
     struct pf_syslog syslog;
 };

@@ -33,7 +33,7 @@ ask(struct pf_master *m, const struct pf_action *a)
     return true;
 }
 
-/* The request that was too long has ended meanwhile. */
+/* The request that was too long, or that nobody waits for any more, has ended meanwhile. */
 static bool
 is_stale(const struct pf_master *m, const struct pf_action *a)
 {
@@ -42,7 +42,10 @@ is_stale(const struct pf_master *m, const struct pf_action *a)
 
     if (a->reason == PF_REASON_SLOW_START)
         return s && !is_program(m) && atomic_load(&s->state) != PF_BOARD_STARTING;
-    return a->reason == PF_REASON_SLOW_REQUEST && s &&
+    if (a->reason == PF_REASON_CLIENT_GONE && is_program(m))
+        return false; /* the kernel said so in this turn */
+    return (a->reason == PF_REASON_SLOW_REQUEST || a->reason == PF_REASON_CLIENT_GONE) &&
+           s &&
            (atomic_load(&s->state) != PF_BOARD_BUSY ||
             atomic_load(&s->requests) != told->requests);
 }
@@ -78,6 +81,7 @@ bury(struct pf_master *m, const struct pf_action *a)
     if (app->delete_child_hook)
         app->delete_child_hook(s->pid, app->data);
     pf_pool_buried(&m->pool, a->slot);
+    pf_master_publish_end(m, a->slot);
     return true;
 }
 
@@ -193,6 +197,7 @@ pf_master_act(struct pf_master *m, struct pf_plan *plan)
     m->deadline = plan->count > 0 ? m->now : plan->deadline; /* the pool is another now */
     watch_doors(m, plan->watch_doors);
     arm(m, plan);
+    m->deadline = pf_time_earlier(m->deadline, pf_master_patrol_at(m));
     if (m->unheard)
         m->deadline = m->now;
 }

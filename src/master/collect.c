@@ -6,6 +6,7 @@
  *
  * A worker that rings the bell without end costs the master a turn each time, but no
  * other worker its attention: exits and signals are in the same batch of events. */
+#include "core/full.h"
 #include "core/shutdown.h"
 #include "core/size.h"
 #include "log/log.h"
@@ -21,6 +22,7 @@
 
 enum {
     EVENTS_MAX = 64,
+    WALKS_MAX = 8, /* through all connections, for clients that have gone */
 };
 
 static void
@@ -66,14 +68,15 @@ step(struct pf_master *m, int signum, int direction)
 }
 
 /* What the workers share is closed and opened before the first new one inherits it. */
-static void
-restart(struct pf_master *m, int signum)
+void
+pf_master_restart(struct pf_master *m, const char *reason)
 {
     const struct prefork_app *app = &m->setup.recipe->app;
 
     if (m->pool.stop != PF_STOP_NONE)
         return;
-    pf_log(PREFORK_LOG_NOTICE, "SIG%s: replacing all workers", pf_signal_name(signum));
+    pf_log(PREFORK_LOG_NOTICE, "%s: replacing all workers", reason);
+    m->herald.reloading = true;
     if (app->restart_close_hook)
         app->restart_close_hook(app->data);
     pf_pool_outdate(&m->pool);
@@ -116,9 +119,9 @@ take_signal(struct pf_master *m, int signum)
     case SIGINT: stop(m, signum, PF_STOP_FAST); break;
     case SIGTTIN: step(m, signum, +1); break;
     case SIGTTOU: step(m, signum, -1); break;
-    case SIGHUP:
-    case SIGUSR2: restart(m, signum); break;
-    case SIGUSR1: pf_master_reopen_log(m); break;
+    case SIGHUP: pf_master_restart(m, "SIGHUP"); break;
+    case SIGUSR2: pf_master_restart(m, "SIGUSR2"); break;
+    case SIGUSR1: pf_master_reopen_outlets(m); break;
     default: break; /* SIGCHLD: an orphan ended; workers end on their pidfd */
     }
 }
@@ -143,7 +146,9 @@ take_event(struct pf_master *m, const struct pf_wait_event *event)
     case PF_TAG_DOOR: m->door_rang = true; break;
     case PF_TAG_CHANNEL: pf_master_hear(m, slot); break;
     case PF_TAG_WIRE: pf_master_talk(m, slot); break;
+    case PF_TAG_CLIENT: pf_master_departed(m, slot); break;
     case PF_TAG_EXIT: pf_master_reap(m, slot); break;
+    case PF_TAG_FILES: pf_master_hear_files(m); break;
     }
 }
 
@@ -183,7 +188,8 @@ read_board(struct pf_master *m)
 static void
 measure_queue(struct pf_master *m)
 {
-    if (m->pool.count[PF_LIFE_IDLE] < pf_size_wake_below(&m->pool, &m->policy))
+    if (m->pool.count[PF_LIFE_IDLE] < pf_size_wake_below(&m->pool, &m->policy) ||
+        pf_full_is(&m->pool, &m->policy))
         m->pool.queued = pf_listeners_queued(m->setup.listeners);
     if (m->door_rang && m->pool.queued == 0)
         m->pool.queued = 1;
@@ -197,11 +203,13 @@ pf_master_collect(struct pf_master *m)
     unsigned count = pf_wait_sleep(&m->wait, m->deadline, events, EVENTS_MAX);
 
     m->now = pf_clock_now();
+    m->walks_left = WALKS_MAX;
     for (unsigned i = 0; i < count; i++)
         take_event(m, &events[i]);
     /* After the workers, which could be in front of them. Also in a turn without events:
      * one that ended before the loop began sends no signal any more. */
     pf_master_reap_orphans(m);
+    pf_master_patrol(m);
     pf_master_heed_desk(m);
     pf_master_hear_all(m);
     read_board(m);

@@ -6,12 +6,15 @@
  *
  * The pid file is locked (flopen(3bsd)) for as long as the daemon lives, so a stale one, or
  * a number that somebody else has meanwhile, is no obstacle. The lock belongs to the open
- * file, so every worker closes its copy. A symbolic link at its path is not followed: in a
- * directory where others may write it could lead to any file. */
+ * file, so every worker closes its copy. Its directory is held open, so that it is found
+ * again whatever directory or root the daemon or its hooks change to. A symbolic link at
+ * its path is not followed: in a directory where others may write it could lead to any
+ * file. */
 #include "master/daemon.h"
 
 #include "log/log.h"
 #include "os/fd.h"
+#include "os/pidfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bsd/libutil.h>
@@ -61,7 +65,7 @@ pf_daemon_start(struct pf_daemonized *d, const struct pf_daemon *settings,
     int ends[2];
     pid_t pid;
 
-    *d = (struct pf_daemonized){.verdict = -1, .pid_fd = -1};
+    *d = PF_DAEMONIZED_NONE;
     if (!settings->background && !settings->setsid)
         return 0;
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -85,25 +89,60 @@ pf_daemon_start(struct pf_daemonized *d, const struct pf_daemon *settings,
     return 0;
 }
 
-/* The number in a pid file that somebody else has locked; 0: none to be read. */
-static int
-read_pid(const char *path)
+/* The process that has the pid file locked and is named by it; 0: none such, because
+ * whoever has it has not written it yet, or will let go of it in a moment. */
+static pid_t
+owner_of(const struct pf_place *place)
 {
-    char text[16] = "";
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    int fd = openat(place->directory, place->name,
+                    O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+    pid_t holder = 0;
+    pid_t named = 0;
+    bool known = fd >= 0 && pf_pidfile_read(fd, &named) == 0 &&
+                 pf_pidfile_holder(fd, &holder) == 0 && holder == named;
 
     pf_fd_close(&fd);
-    return n > 0 ? (int)strtol(text, NULL, 10) : 0;
+    return known ? named : 0;
+}
+
+/* Somebody has it locked. A server has for as long as it lives; whoever looks whether a
+ * file that was left behind may be removed has for a moment (control/running.c), and must
+ * not keep a server from starting. */
+static int
+open_locked(const struct pf_place *place, pid_t *ret_owner)
+{
+    const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+    int tries = 100;
+    int fd;
+
+    *ret_owner = 0;
+    do {
+        fd = flopenat(place->directory, place->name,
+                      O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW,
+                      0644);
+        if (fd >= 0 || errno != EWOULDBLOCK)
+            return fd;
+        *ret_owner = owner_of(place);
+        if (*ret_owner != 0)
+            break;
+        (void)nanosleep(&pause, NULL);
+    } while (--tries > 0);
+    errno = EWOULDBLOCK;
+    return -1;
 }
 
 static int
-refuse_pid_file(const char *path, int errnum, struct pf_error *error)
+refuse_pid_file(const char *path, int errnum, pid_t owner, struct pf_error *error)
 {
+    if (errnum == EWOULDBLOCK && owner == 0)
+        return pf_error_set(error, PREFORK_EXIT_SYSTEM, EEXIST,
+                            "pid_file %s: is locked by a process that it does not name: is "
+                            "the server running in a container?",
+                            path);
     if (errnum == EWOULDBLOCK)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, EEXIST,
                             "pid_file %s: the server is running already as process %d",
-                            path, read_pid(path));
+                            path, (int)owner);
     if (errnum == ELOOP)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, errnum,
                             "pid_file %s: is a symbolic link: name the real path, or "
@@ -118,19 +157,24 @@ refuse_pid_file(const char *path, int errnum, struct pf_error *error)
 int
 pf_daemon_write_pid(struct pf_daemonized *d, const char *path, struct pf_error *error)
 {
+    pid_t owner = 0;
+    int r;
+
     if (!path)
         return 0;
-    d->pid_fd = flopen(
-        path, O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW, 0644);
+    r = pf_place_open(&d->pid_place, path);
+    if (r < 0)
+        return refuse_pid_file(path, -r, 0, error);
+    d->pid_fd = open_locked(&d->pid_place, &owner);
     if (d->pid_fd < 0)
-        return refuse_pid_file(path, errno, error);
+        return refuse_pid_file(path, errno, owner, error);
     if (ftruncate(d->pid_fd, 0) < 0 || dprintf(d->pid_fd, "%d\n", (int)getpid()) < 0) {
         int errnum = errno;
-        (void)unlink(path); /* it is locked: nobody else's, and of no use to anybody */
+        /* It is locked: nobody else's, and of no use to anybody. */
+        (void)unlinkat(d->pid_place.directory, d->pid_place.name, 0);
         pf_fd_close(&d->pid_fd);
-        return refuse_pid_file(path, errnum, error);
+        return refuse_pid_file(path, errnum, 0, error);
     }
-    d->pid_path = path;
     return 0;
 }
 
@@ -185,27 +229,39 @@ pf_daemon_forget(struct pf_daemonized *d)
 {
     pf_fd_close(&d->verdict);
     pf_fd_close(&d->pid_fd);
+    pf_place_close(&d->pid_place);
 }
 
-/* Is the file that we have locked still the one at its path? */
+/* Is the file that we have locked still the one at its place? */
 static bool
 is_our_file(const struct pf_daemonized *d)
 {
     struct stat ours;
     struct stat there;
 
-    return fstat(d->pid_fd, &ours) == 0 && lstat(d->pid_path, &there) == 0 &&
+    return fstat(d->pid_fd, &ours) == 0 &&
+           fstatat(d->pid_place.directory, d->pid_place.name, &there,
+                   AT_SYMLINK_NOFOLLOW) == 0 &&
            ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
-/* Whoever gave up root may not be allowed to remove the file, or lives where its path leads
- * elsewhere; then it is at least empty. */
+/* Whoever gave up root may not be allowed to remove the file; then it is at least empty. */
+bool
+pf_daemon_remove_pid(struct pf_daemonized *d)
+{
+    if (d->pid_fd < 0)
+        return true;
+    return (is_our_file(d) &&
+            unlinkat(d->pid_place.directory, d->pid_place.name, 0) == 0) ||
+           ftruncate(d->pid_fd, 0) == 0;
+}
+
 void
 pf_daemon_finish(struct pf_daemonized *d)
 {
-    if (d->pid_fd < 0)
-        return;
-    if (!(is_our_file(d) && unlink(d->pid_path) == 0) && ftruncate(d->pid_fd, 0) < 0)
-        pf_log(PREFORK_LOG_WARNING, "pid_file %s stays: %s", d->pid_path, strerror(errno));
+    if (!pf_daemon_remove_pid(d))
+        pf_log(PREFORK_LOG_WARNING, "pid_file %s stays: %s", d->pid_place.path,
+               strerror(errno));
     pf_fd_close(&d->pid_fd);
+    pf_place_close(&d->pid_place);
 }

@@ -5,14 +5,18 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "config/config.h"
+#include "log/file.h"
 
 #include <stdbool.h>
 
 struct pf_daemonized {
-    int verdict;          /* the starter waits at the other end; -1: nobody does */
-    int pid_fd;           /* the pid file, locked; -1: none */
-    const char *pid_path; /* its path; borrowed */
+    int verdict;               /* the starter waits at the other end; -1: nobody does */
+    int pid_fd;                /* the pid file, locked; -1: none */
+    struct pf_place pid_place; /* where it is */
 };
+
+#define PF_DAEMONIZED_NONE                                                                 \
+    ((struct pf_daemonized){.verdict = -1, .pid_fd = -1, .pid_place = {.directory = -1}})
 
 /* Go to the background if so configured. The starting process does not return: it waits
  * for pf_daemon_tell() and exits with what it says, or with PREFORK_EXIT_SOFTWARE if the
@@ -37,7 +41,11 @@ bool pf_daemon_tell(struct pf_daemonized *d, int exit_code, const char *text);
 /* In a worker: let go of lock and verdict. */
 void pf_daemon_forget(struct pf_daemonized *d);
 
-/* At the end: remove the pid file if it is ours. */
+/* Remove the pid file if it is ours, or empty it. False: neither could be done. May be
+ * called in a signal handler, and again. */
+bool pf_daemon_remove_pid(struct pf_daemonized *d);
+
+/* At the end: the same, and let go of it. */
 void pf_daemon_finish(struct pf_daemonized *d);
 
 #endif

@@ -37,19 +37,28 @@ pf_master_clear_desk(void)
     desk.stop = 0;
 }
 
-void
+bool
 pf_master_want_stop(const char *reason)
 {
     size_t i;
 
     if (desk.stop)
-        return;
+        return false;
     for (i = 0; i < REASON_BYTES - 1 && reason[i] != '\0'; i++)
         desk.reason[i] = reason[i];
     desk.reason[i] = '\0';
     desk.stop = 1;
     if (desk.bell >= 0)
         pf_wake_ring(desk.bell);
+    return true;
+}
+
+const char *
+pf_master_wanted_stop(void)
+{
+    if (!desk.stop)
+        return NULL;
+    return desk.reason[0] != '\0' ? desk.reason : "prefork_stop";
 }
 
 void

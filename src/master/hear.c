@@ -109,7 +109,7 @@ heed_page(struct pf_master *m, unsigned slot)
 {
     const struct pf_board_slot *s = pf_board_slot(&m->board, slot);
 
-    if (s && atomic_load(&s->wants_stop) != 0)
+    if (s && atomic_load(&s->wants_stop) == PF_BOARD_STOP)
         pf_master_stop(m, m->pool.slots[slot].pid, "");
 }
 

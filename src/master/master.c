@@ -1,8 +1,11 @@
 /* The master on one page.
  *
- * Facts in, plan, act, tell: pf_master_run() is that line. Everything a turn needs is
- * allocated here, before the loop: tables sized for max_servers and the room that TTIN may
- * add. Nothing after pf_master_open() allocates, and nothing after it may exit. */
+ * Facts in, plan, act, tell: pf_master_run() is that line. What needs no plan is tended
+ * behind it: logs, the server's own files, the scoreboard's totals, the service manager.
+ *
+ * Everything a turn needs is allocated before the loop: tables sized for max_servers and
+ * the room that TTIN may add. Nothing after pf_master_open() allocates, and nothing after
+ * it may exit. */
 #include "master/master.h"
 
 #include "master/tags.h"
@@ -15,10 +18,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* Slots: the workers there may be, twice over, so that TTIN has room; and the dequeue
- * processes. */
-static unsigned
-capacity_for(const struct pf_policy *policy)
+/* The workers there may be, twice over, so that TTIN has room; and the dequeue processes.
+ */
+unsigned
+pf_master_capacity(const struct pf_policy *policy)
 {
     return 2 * policy->max_servers + 16 + policy->max_dequeue;
 }
@@ -32,7 +35,8 @@ allocate(struct pf_master *m, unsigned capacity)
     if (!m->slots || !m->children)
         return -ENOMEM;
     for (unsigned i = 0; i < capacity; i++)
-        m->children[i] = (struct pf_child){.process.pidfd = -1, .channel = -1, .wire = -1};
+        m->children[i] = (struct pf_child){
+            .process.pidfd = -1, .channel = -1, .wire = -1, .departures = -1};
     return pf_board_open(&m->board, capacity);
 }
 
@@ -68,12 +72,13 @@ int
 pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
                struct pf_error *error)
 {
-    unsigned capacity = capacity_for(setup->policy);
+    unsigned capacity = pf_master_capacity(setup->policy);
     int r;
 
     *m = (struct pf_master){
         .setup = *setup,
         .policy = *setup->policy,
+        .herald = setup->herald,
         .wait.fd = -1,
         .signals = -1,
         .wake = -1,
@@ -83,6 +88,8 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     r = allocate(m, capacity);
     if (r == 0)
         r = open_ears(m);
+    if (r == 0)
+        r = pf_master_open_patrol(m);
     if (r == 0 && pf_master_runs_programs(m))
         r = pf_process_adopt_orphans();
     if (r < 0) {
@@ -94,9 +101,11 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     m->now = pf_clock_now();
     m->deadline = m->now;
     pf_pool_init(&m->pool, m->slots, capacity, setup->seed, m->now);
+    m->pool.no_queue = setup->listeners->count == 0;
     m->pool.only_requests_prove = setup->recipe->handler == PF_HANDLER_NOWAIT;
     pf_master_open_desk(m);
-    pf_master_tend_log(m);
+    pf_master_tend_outlets(m);
+    pf_master_open_files(m);
     return 0;
 }
 
@@ -162,7 +171,10 @@ pf_master_run(struct pf_master *m)
         pf_master_act(m, plan);  /* fork, ask, signal, bury */
         pf_master_tell(m, plan); /* say what was done and why */
         announce(m);
-        pf_master_tend_log(m);
+        pf_master_tend_outlets(m);
+        pf_master_tend_files(m);
+        pf_master_publish_totals(m);
+        pf_master_herald(m);
         measure(m);
     } while (!plan->finished);
     pf_master_sweep_orphans(m);
@@ -171,6 +183,7 @@ pf_master_run(struct pf_master *m)
 void
 pf_master_drop_tables(struct pf_master *m)
 {
+    pf_master_close_patrol(m);
     pf_memory_free(m->children, m->capacity * sizeof *m->children);
     pf_memory_free(m->slots, m->capacity * sizeof *m->slots);
     m->children = NULL;
@@ -181,8 +194,7 @@ void
 pf_master_close(struct pf_master *m)
 {
     pf_master_clear_desk();
-    pf_signal_close(&m->signals);
-    pf_signal_forget();
+    pf_signal_close(&m->signals); /* they stay blocked (master/startup.c) */
     pf_fd_close(&m->wake);
     pf_fd_close(&m->pass);
     pf_wait_close(&m->wait);

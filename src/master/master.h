@@ -8,26 +8,37 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "base/outlet.h"
 #include "core/plan.h"
+#include "core/reload.h"
 #include "link/board.h"
+#include "link/score_file.h"
 #include "link/turn.h"
+#include "master/herald.h"
 #include "net/listener.h"
 #include "os/process.h"
 #include "os/wait.h"
+#include "os/watch.h"
 #include "worker/recipe.h"
 
 #include <stdbool.h>
+#include <sys/socket.h>
+
+struct pf_patrol;
 
 /* What the master needs of the kernel for one worker. Its slot in the pool has the same
  * index. */
 struct pf_child {
     struct pf_process process;
-    int channel;       /* the master's end; -1: none, or the worker closed its end */
-    int wire;          /* likewise, of child_communication */
-    uint32_t log_mark; /* of the log's sink that it has, or has been sent */
-    uint32_t words;    /* of its page, when it was heard last */
-    bool speaks;       /* and there was more */
-    bool told_unread;  /* that child_is_talking_hook does not read */
+    int channel; /* the master's end; -1: none, or the worker closed its end */
+    int wire;    /* likewise, of child_communication */
+    uint32_t marks[PF_OUTLET_COUNT]; /* of the sinks that it has, or has been sent */
+    uint32_t words;                  /* of its page, when it was heard last */
+    bool speaks;                     /* and there was more */
+    bool told_unread;                /* that child_is_talking_hook does not read */
+    int departures;     /* where its clients are watched; -1: nobody wants to know */
+    unsigned unsettled; /* looks at its line in vain */
+    uint64_t departed;  /* the connection whose client has gone, as was told last */
 };
 
 /* Things that last as long as the master and are made before it. All borrowed. */
@@ -36,7 +47,12 @@ struct pf_master_setup {
     const struct pf_policy *policy; /* copied: TTIN and TTOU change the copy */
     struct pf_listeners *listeners;
     struct pf_turn *turn;
-    unsigned seed; /* of the jitter */
+    struct pf_herald herald; /* copied */
+    /* Files whose change makes a reload, copied, and the watch over them. NULL: none. */
+    const struct pf_reload *reload;
+    struct pf_watch *watch;
+    struct pf_score_file *score_file; /* NULL: none */
+    unsigned seed;                    /* of the jitter */
     /* The first worker is ready (or none is wanted yet): called once. May be NULL. */
     void (*on_ready)(void *context);
     /* The first workers all failed: the server cannot start. True: give up. May be NULL. */
@@ -69,12 +85,25 @@ struct pf_master {
     bool announced;       /* on_ready was called */
     unsigned told_streak; /* the streak of bad starts that was told last */
     bool gave_up;         /* on_bad_start said so */
-    uint32_t log_mark;    /* of the sink that all workers have or have been sent */
-    uint32_t log_broken;  /* of the sink that a worker found broken; 0: none */
+    uint32_t marks[PF_OUTLET_COUNT]; /* of sinks that all workers have or have been sent */
+    uint32_t log_broken; /* of the log's sink that a worker found broken; 0: none */
+    struct pf_reload reload;
+    struct pf_herald herald;
+    struct pf_score_totals score_totals; /* as they were written last */
+    bool score_damaged; /* the scoreboard's file was cut or removed, and left alone */
+    bool score_refused; /* a write to it failed, which was told */
 
     /* Measured. */
     pf_time longest_turn;
+
+    /* Clients that go. */
+    struct pf_patrol *patrol; /* of programs that accept by themselves; or NULL */
+    struct sockaddr_storage usual_local; /* an address of this machine that clients use */
+    unsigned walks_left;                 /* this turn: through all connections */
 };
+
+/* How many workers and dequeue processes such a master can have at a time. */
+unsigned pf_master_capacity(const struct pf_policy *policy);
 
 /* Allocate and open everything the running master uses. 0, or a negative errno with the
  * sentence in error. pf_master_close() accepts a master whose open failed. */
@@ -117,14 +146,33 @@ bool pf_master_reaps_others(const struct pf_master *m);
 void pf_master_reap_orphans(struct pf_master *m);
 void pf_master_sweep_orphans(struct pf_master *m);
 
-/* reopen.c: open the log anew, as SIGUSR1 asks for; hand workers the sink that they lack,
- * and look after a broken one. */
-void pf_master_reopen_log(struct pf_master *m);
-void pf_master_tend_log(struct pf_master *m);
+/* reopen.c: open the outlets anew, as SIGUSR1 asks for (m NULL: there are no workers); hand
+ * workers the sinks that they lack, and look after a broken one; note that a worker was
+ * born with those there are. */
+void pf_master_reopen_outlets(struct pf_master *m);
+void pf_master_tend_outlets(struct pf_master *m);
+void pf_master_note_outlets(struct pf_child *child);
 
-/* collect.c: what a slot on the board says; and: the program wants the server to stop.
- * worker: which one; 0: here. */
+/* publish.c: the line of a slot on the scoreboard: somebody is about to be born there
+ * (true: it stands in the file too), it was a program that accepts by itself, it is
+ * nobody's any more; and what changed in the totals of the file. */
+bool pf_master_publish_birth(struct pf_master *m, unsigned slot);
+void pf_master_publish_program(struct pf_master *m, unsigned slot);
+void pf_master_publish_end(struct pf_master *m, unsigned slot);
+void pf_master_publish_totals(struct pf_master *m);
+
+/* files.c: before there is a master, and before another root directory: be told of changes
+ * of these files, if that can be had. In it: begin; something changes; look if it is time
+ * to. */
+void pf_master_watch_files(struct pf_watch *w, const struct pf_reload *reload);
+void pf_master_open_files(struct pf_master *m);
+void pf_master_hear_files(struct pf_master *m);
+void pf_master_tend_files(struct pf_master *m);
+
+/* collect.c: what a slot on the board says; replace all workers, as SIGHUP does, in the
+ * next plan; and: the program wants the server to stop. worker: which one; 0: here. */
 void pf_master_read_slot(struct pf_master *m, unsigned slot);
+void pf_master_restart(struct pf_master *m, const char *reason);
 void pf_master_stop(struct pf_master *m, pid_t worker, const char *reason);
 
 /* hear.c: take messages from the channel of a worker; of a dead one, all there are; of all
@@ -139,13 +187,42 @@ PF_MUST_USE int pf_master_watch_wire(struct pf_master *m, unsigned slot, int wir
 void pf_master_talk(struct pf_master *m, unsigned slot);
 void pf_master_talk_last(struct pf_master *m, unsigned slot);
 
+/* departures.c: somebody wants to know which clients go; a worker reports; it is dead and
+ * reports no more; the client of a worker has gone, which is to be told. local is of no
+ * family if it is not known; both mean nothing for a unix socket. */
+bool pf_master_heeds_departures(const struct pf_master *m);
+void pf_master_departed(struct pf_master *m, unsigned slot);
+void pf_master_unwatch_departures(struct pf_master *m, unsigned slot);
+void pf_master_tell_departure(struct pf_master *m, unsigned slot,
+                              const struct pf_listener *l,
+                              const struct sockaddr_storage *local,
+                              const struct sockaddr_storage *peer);
+
+/* patrol.c: the same for programs that accept by themselves: get ready; look if it is time;
+ * when it is time again. */
+PF_MUST_USE int pf_master_open_patrol(struct pf_master *m);
+void pf_master_close_patrol(struct pf_master *m);
+void pf_master_patrol(struct pf_master *m);
+pf_time pf_master_patrol_at(const struct pf_master *m);
+
 /* desk.c: make this the master that the calls below are about; nobody is, and nothing is
  * wanted any more; a stop is wanted (also before the master is there, and in a signal
- * handler); take that up; the wire of a worker, or -1. */
+ * handler; false: one was wanted before), and why (NULL: none is; borrowed); take that up;
+ * the wire of a worker, or -1. */
 void pf_master_open_desk(struct pf_master *m);
 void pf_master_clear_desk(void);
-void pf_master_want_stop(const char *reason);
+bool pf_master_want_stop(const char *reason);
+const char *pf_master_wanted_stop(void);
 void pf_master_heed_desk(struct pf_master *m);
 int pf_master_child_fd(pid_t pid);
+
+/* office.c: this process, and none that it forks, is the master of the server of this name
+ * (borrowed); until now; is it?; its title, unless the program has set one; the program
+ * sets one, or (NULL) gives it back. */
+void pf_master_take_office(const char *name);
+void pf_master_leave_office(void);
+bool pf_master_is_here(void);
+void pf_master_title(void);
+void pf_master_label(const char *label);
 
 #endif

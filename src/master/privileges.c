@@ -14,7 +14,7 @@
  * were given to it by somebody who knows why. */
 #include "master/privileges.h"
 
-#include "log/log.h"
+#include "log/outlet.h"
 #include "os/credential.h"
 #include "os/handover.h"
 #include "os/process.h"
@@ -56,18 +56,29 @@ pf_privileges_check(const struct pf_config *config, struct pf_error *error)
     return r;
 }
 
-/* log_file is handed over as it is open now, and only if it is a file at all. */
+/* Logs are handed over as they are open now, and only if they are files at all. */
+static int
+hand_over_outlets(uid_t uid, gid_t gid, struct pf_error *error)
+{
+    int r = 0;
+
+    for (unsigned i = 0; i < PF_OUTLET_COUNT && r == 0; i++) {
+        const char *key = NULL;
+        int fd = -1;
+        const char *path = pf_outlet_file((enum pf_outlet)i, &key, &fd);
+        if (path)
+            r = pf_handover_open_file(key, path, fd, uid, gid, error);
+    }
+    return r;
+}
+
 static int
 hand_over(const struct pf_config *config, int pid_fd, struct pf_error *error)
 {
     const uid_t uid = config->recipe.uid;
     const gid_t gid = config->recipe.gid;
-    int log_fd = -1;
-    const char *log = pf_log_file(&log_fd);
-    int r = 0;
+    int r = hand_over_outlets(uid, gid, error);
 
-    if (log)
-        r = pf_handover_open_file("log_file", log, log_fd, uid, gid, error);
     if (r == 0 && pid_fd >= 0)
         r = pf_handover_open_file("pid_file", config->daemon.pid_file, pid_fd, uid, gid,
                                   error);

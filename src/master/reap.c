@@ -34,6 +34,7 @@ pf_master_reap(struct pf_master *m, unsigned slot)
     if (child->channel >= 0)
         pf_wait_remove(&m->wait, child->channel);
     pf_fd_close(&child->channel);
+    pf_master_unwatch_departures(m, slot);
     pf_master_read_slot(m, slot); /* how far it came decides how its end is judged */
     pf_board_forget(&m->board, slot);
     pf_pool_died(&m->pool, slot, status, m->now);

@@ -1,6 +1,6 @@
 /* One log for all processes, also after it was opened anew.
  *
- * Only the master can open the log: it alone has the directory of the file and the address
+ * Only the master can open an outlet: it alone has the directory of a file and the address
  * of the daemon (log/sink.h), and it still has them when privileges are dropped and the
  * root was changed. Workers are handed descriptors.
  *
@@ -17,6 +17,7 @@
  * called again at most once in a second, and only while somebody has something to say. */
 #include "link/channel.h"
 #include "log/log.h"
+#include "log/outlet.h"
 #include "master/master.h"
 #include "os/clock.h"
 
@@ -26,27 +27,36 @@
 #define OFFER_AGAIN (100 * PF_MILLISECOND)
 #define CALL_AGAIN  (500 * PF_MILLISECOND)
 
+void
+pf_master_note_outlets(struct pf_child *child)
+{
+    for (unsigned i = 0; i < PF_OUTLET_COUNT; i++)
+        child->marks[i] = pf_outlet_mark((enum pf_outlet)i);
+}
+
 /* True: the worker has it, or will never ask for it. */
 static bool
-hand_over(struct pf_child *child, uint32_t mark)
+hand_over(struct pf_child *child, enum pf_outlet outlet, uint32_t mark)
 {
+    enum pf_message_kind kind = (enum pf_message_kind)(PF_MESSAGE_OUTLET + outlet);
     int r;
 
-    if (child->channel < 0 || child->log_mark == mark)
+    if (child->channel < 0 || child->marks[outlet] == mark)
         return true;
-    r = pf_channel_send_fd(child->channel, PF_MESSAGE_LOG, (int)mark, pf_log_fd());
+    r = pf_channel_send_fd(child->channel, kind, (int)mark, pf_outlet_fd(outlet));
     if (r == 0)
-        child->log_mark = mark;
+        child->marks[outlet] = mark;
     return r == 0 || r == -EPIPE || r == -ECONNRESET;
 }
 
 static bool
-hand_to_all(struct pf_master *m, uint32_t mark)
+hand_to_all(struct pf_master *m, enum pf_outlet outlet, uint32_t mark)
 {
     bool all = true;
 
     for (unsigned i = 0; i < m->pool.used; i++) {
-        if (pf_life_alive(m->pool.slots[i].life) && !hand_over(&m->children[i], mark))
+        if (pf_life_alive(m->pool.slots[i].life) &&
+            !hand_over(&m->children[i], outlet, mark))
             all = false;
     }
     return all;
@@ -54,35 +64,54 @@ hand_to_all(struct pf_master *m, uint32_t mark)
 
 /* Tell everybody which sink is the right one now. */
 static void
-spread(struct pf_master *m)
+spread(struct pf_master *m, enum pf_outlet outlet)
 {
-    uint32_t mark = pf_log_mark();
+    uint32_t mark = pf_outlet_mark(outlet);
 
-    if (m->log_mark == mark)
+    if (m->marks[outlet] == mark)
         return;
-    if (hand_to_all(m, mark))
-        m->log_mark = mark;
+    if (hand_to_all(m, outlet, mark))
+        m->marks[outlet] = mark;
     else
         m->deadline = pf_time_earlier(m->deadline, m->now + OFFER_AGAIN);
-    pf_board_say_log(&m->board, mark);
+    pf_board_say_outlet(&m->board, outlet, mark);
 }
 
-void
-pf_master_reopen_log(struct pf_master *m)
+static void
+tell(enum pf_outlet outlet, int result)
 {
-    int r = pf_log_renew();
+    static const char *const names[] = {
+        [PF_OUTLET_LOG] = "log", [PF_OUTLET_ACCESS_LOG] = "access log"};
 
-    if (r == -EINVAL) {
-        pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: there is no log file to open again");
-        return;
-    }
-    spread(m);
-    if (r == 0)
-        pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: log opened again");
+    if (result == 0)
+        pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: %s opened again", names[outlet]);
     else
         pf_log(PREFORK_LOG_WARNING,
-               "SIGUSR1: cannot open the log again: %s; going on with the old one",
-               strerror(-r));
+               "SIGUSR1: cannot open the %s again: %s; going on with the old one",
+               names[outlet], strerror(-result));
+}
+
+/* All of them are renewed before the first is told, which may be what a rotation waits
+ * for. */
+void
+pf_master_reopen_outlets(struct pf_master *m)
+{
+    int results[PF_OUTLET_COUNT];
+    unsigned tried = 0;
+
+    for (unsigned i = 0; i < PF_OUTLET_COUNT; i++) {
+        results[i] = pf_outlet_renew((enum pf_outlet)i);
+        if (m)
+            spread(m, (enum pf_outlet)i);
+    }
+    for (unsigned i = 0; i < PF_OUTLET_COUNT; i++) {
+        if (results[i] == -EINVAL)
+            continue;
+        tell((enum pf_outlet)i, results[i]);
+        tried++;
+    }
+    if (tried == 0)
+        pf_log(PREFORK_LOG_NOTICE, "SIGUSR1: there is no log file to open again");
 }
 
 /* True: the broken sink is not known to be broken any more, or was called in vain. One that
@@ -90,7 +119,8 @@ pf_master_reopen_log(struct pf_master *m)
 static bool
 call_again(struct pf_master *m)
 {
-    return m->log_broken != pf_log_mark() || pf_log_repair(pf_clock_now()) != -EAGAIN;
+    return m->log_broken != pf_outlet_mark(PF_OUTLET_LOG) ||
+           pf_outlet_repair(PF_OUTLET_LOG, pf_clock_now()) != -EAGAIN;
 }
 
 /* While a call is due, what workers say stays on the board, where it stands once, and none
@@ -107,8 +137,9 @@ repair(struct pf_master *m)
 }
 
 void
-pf_master_tend_log(struct pf_master *m)
+pf_master_tend_outlets(struct pf_master *m)
 {
     repair(m);
-    spread(m);
+    for (unsigned i = 0; i < PF_OUTLET_COUNT; i++)
+        spread(m, (enum pf_outlet)i);
 }

@@ -14,8 +14,8 @@
 #include "master/master.h"
 #include "master/tags.h"
 #include "net/tls.h"
+#include "os/departure.h"
 #include "os/fd.h"
-#include "os/memory.h"
 #include "os/signal.h"
 #include "worker/worker.h"
 
@@ -23,7 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* There are two or three descriptors for every sibling, and closing them one by one would
+/* There are two to four descriptors for every sibling, and closing them one by one would
  * make a birth dear in a large pool. They are marked in a map, and each unbroken run of
  * marks is closed by one call. */
 enum {
@@ -43,7 +43,7 @@ mark(struct map *map, int fd)
 
     if (fd < 0)
         return;
-    if (!map || fd >= MAP_BITS) {
+    if (fd >= MAP_BITS) {
         (void)close(fd);
         return;
     }
@@ -73,16 +73,16 @@ close_marked(const struct map *map)
 static void
 close_siblings(struct pf_master *m)
 {
-    struct map *map = pf_memory_new(sizeof *map);
+    struct map map; /* of which only the words that are used are ever touched */
 
+    map.used = 0;
     for (unsigned i = 0; i < m->pool.used; i++) {
-        mark(map, m->children[i].channel);
-        mark(map, m->children[i].wire);
-        mark(map, m->children[i].process.pidfd);
+        mark(&map, m->children[i].channel);
+        mark(&map, m->children[i].wire);
+        mark(&map, m->children[i].process.pidfd);
+        mark(&map, m->children[i].departures);
     }
-    if (map)
-        close_marked(map);
-    pf_memory_free(map, sizeof *map);
+    close_marked(&map);
 }
 
 /* After on_fork() there is no *m any more. */
@@ -93,6 +93,9 @@ forget_master(struct pf_master *m)
     pf_master_clear_desk();
     pf_wait_close(&m->wait);
     pf_signal_close(&m->signals);
+    pf_herald_close(&m->setup.herald); /* also where m->herald has given up */
+    if (m->setup.watch)
+        pf_watch_close(m->setup.watch); /* it leads outside of another root directory */
     pf_board_leave(&m->board);
     pf_master_drop_tables(m);
     if (m->setup.on_fork)
@@ -109,8 +112,10 @@ pf_master_kind(enum pf_kind kind)
 struct cradle {
     unsigned slot;
     enum pf_kind kind;
-    int channel; /* the master's ends */
+    bool published; /* there is a page in the scoreboard's file */
+    int channel;    /* the master's ends */
     int wire;
+    int departures;     /* both have it */
     int worker_channel; /* the worker's */
     int worker_wire;
 };
@@ -120,6 +125,7 @@ close_cradle(struct cradle *c)
 {
     pf_fd_close(&c->channel);
     pf_fd_close(&c->wire);
+    pf_fd_close(&c->departures);
     pf_fd_close(&c->worker_channel);
     pf_fd_close(&c->worker_wire);
 }
@@ -134,6 +140,27 @@ wants_wire(const struct pf_master *m, enum pf_kind kind)
            recipe->handler != PF_HANDLER_WAIT;
 }
 
+/* A program that accepts by itself would not use it; the others of these have no clients.
+ */
+static bool
+wants_departures(const struct pf_master *m, enum pf_kind kind)
+{
+    enum pf_handler handler = m->setup.recipe->handler;
+
+    return pf_master_heeds_departures(m) && kind == PF_KIND_WORKER &&
+           (handler == PF_HANDLER_CALLBACK || handler == PF_HANDLER_NOWAIT);
+}
+
+static int
+open_departures(int *ret_departures)
+{
+    int fd = pf_departures_open();
+
+    if (fd >= 0)
+        *ret_departures = fd;
+    return fd < 0 ? fd : 0;
+}
+
 static int
 open_cradle(const struct pf_master *m, struct cradle *c)
 {
@@ -141,9 +168,24 @@ open_cradle(const struct pf_master *m, struct cradle *c)
 
     if (r == 0 && wants_wire(m, c->kind))
         r = pf_wire_open(&c->wire, &c->worker_wire);
+    if (r == 0 && wants_departures(m, c->kind))
+        r = open_departures(&c->departures);
     if (r < 0)
         close_cradle(c);
     return r;
+}
+
+/* The line in the scoreboard's file, and no way to any other; NULL: none. */
+static struct pf_score *
+claim_line(struct pf_master *m, const struct cradle *c)
+{
+    bool writes = c->published && m->setup.recipe->handler != PF_HANDLER_WAIT;
+    struct pf_score *line =
+        writes ? pf_score_file_claim(m->setup.score_file, c->slot) : NULL;
+
+    if (m->setup.score_file)
+        pf_score_file_leave(m->setup.score_file);
+    return line;
 }
 
 PF_NORETURN static void
@@ -154,11 +196,14 @@ become_worker(struct pf_master *m, struct cradle *c, pid_t master, uint32_t rand
         .listeners = m->setup.listeners,
         .seat = {.slot = pf_board_claim(&m->board, c->slot),
                  .hints = m->board.hints,
-                 .wake_fd = m->wake},
+                 .wake_fd = m->wake,
+                 .epoch = m->board.epoch,
+                 .published = claim_line(m, c)},
         .turn = *m->setup.turn,
         .pass_fd = m->pass,
         .channel = c->worker_channel,
         .wire = c->worker_wire,
+        .departures = c->departures,
         .dequeue = c->kind == PF_KIND_DEQUEUE,
         .random = random,
         .master = master,
@@ -183,6 +228,8 @@ watch(struct pf_master *m, const struct cradle *c, const struct pf_process *proc
 
     if (r == 0 && m->setup.recipe->handler == PF_HANDLER_WAIT)
         r = pf_wait_add(&m->wait, c->channel, pf_tag(PF_TAG_CHANNEL, c->slot));
+    if (r == 0 && c->departures >= 0)
+        r = pf_wait_add(&m->wait, c->departures, pf_tag(PF_TAG_CLIENT, c->slot));
     return r < 0 ? r : pf_master_watch_wire(m, c->slot, c->wire);
 }
 
@@ -200,8 +247,11 @@ adopt(struct pf_master *m, const struct cradle *c, struct pf_process *process)
     m->children[c->slot] = (struct pf_child){.process = *process,
                                              .channel = c->channel,
                                              .wire = c->wire,
-                                             .log_mark = pf_log_mark()};
+                                             .departures = c->departures};
+    pf_master_note_outlets(&m->children[c->slot]);
     pf_pool_born(&m->pool, c->slot, c->kind, process->pid, m->now);
+    if (m->setup.recipe->handler == PF_HANDLER_WAIT)
+        pf_master_publish_program(m, c->slot);
     return 0;
 }
 
@@ -235,14 +285,20 @@ fork_worker(struct pf_master *m, struct cradle *c)
 static int
 give_birth(struct pf_master *m, unsigned slot, enum pf_kind kind)
 {
-    struct cradle c = {slot, kind, -1, -1, -1, -1};
+    struct cradle c = {slot, kind, false, -1, -1, -1, -1, -1};
     int r = pf_board_fresh(&m->board, slot);
 
     if (r == 0 && kind == PF_KIND_DEQUEUE)
         pf_board_forget(&m->board, slot); /* it will never be idle */
     if (r == 0)
         r = open_cradle(m, &c);
-    return r == 0 ? fork_worker(m, &c) : r;
+    if (r < 0)
+        return r;
+    c.published = pf_master_publish_birth(m, slot);
+    r = fork_worker(m, &c);
+    if (r < 0)
+        pf_master_publish_end(m, slot);
+    return r;
 }
 
 bool

@@ -10,7 +10,9 @@ enum pf_tag_kind {
     PF_TAG_DOOR,    /* a connection waits on a listener that nobody else watches */
     PF_TAG_CHANNEL, /* a worker said something, or closed its end */
     PF_TAG_WIRE,    /* the program's own words came from a worker */
+    PF_TAG_CLIENT,  /* a worker's client may have gone */
     PF_TAG_EXIT,    /* a worker ended */
+    PF_TAG_FILES,   /* something happens to the server's own files */
 };
 
 static inline uint64_t

@@ -26,13 +26,15 @@ verb(enum pf_action_kind kind)
     return NULL;
 }
 
-/* A signal means that somebody was late: an operator wants to know. */
+/* A signal means that somebody was late, and an operator wants to know; unless a client
+ * went away, as clients do. */
 static enum prefork_log_level
 level_of(const struct pf_action *a)
 {
     bool signalled = a->kind == PF_ACTION_TERM || a->kind == PF_ACTION_KILL;
 
-    return signalled ? PREFORK_LOG_WARNING : PREFORK_LOG_INFO;
+    return signalled && a->reason != PF_REASON_CLIENT_GONE ? PREFORK_LOG_WARNING
+                                                           : PREFORK_LOG_INFO;
 }
 
 static bool
@@ -114,6 +116,23 @@ tell_streak(struct pf_master *m)
                    (double)PF_SECOND);
 }
 
+/* What nothing can be done about, but by whoever reads it. */
+static void
+tell_news(const struct pf_master *m, const struct pf_plan *plan)
+{
+    if (plan->news == PF_REASON_FULL && m->pool.no_queue)
+        pf_log(PREFORK_LOG_WARNING, "all %u workers are busy: %s", plan->busy,
+               pf_reason_text(plan->news));
+    else if (plan->news == PF_REASON_FULL)
+        pf_log(PREFORK_LOG_WARNING,
+               "all %u workers are busy and %u connection%s wait%s: %s", plan->busy,
+               plan->queued, plan->queued == 1 ? "" : "s", plan->queued == 1 ? "s" : "",
+               pf_reason_text(plan->news));
+    else if (plan->news == PF_REASON_ROOM)
+        pf_log(PREFORK_LOG_NOTICE, "workers are idle again: %s",
+               pf_reason_text(plan->news));
+}
+
 void
 pf_master_tell(struct pf_master *m, const struct pf_plan *plan)
 {
@@ -121,6 +140,7 @@ pf_master_tell(struct pf_master *m, const struct pf_plan *plan)
 
     for (unsigned i = 0; i < plan->count; i++)
         tell_action(plan, i);
+    tell_news(m, plan);
     tell_streak(m);
     if (app->idle_loop_hook)
         app->idle_loop_hook(app->data);

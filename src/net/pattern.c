@@ -11,13 +11,15 @@
  * time on a text that somebody chose for it. At the limit the answer is "undecided", and so
  * it is for any other reason why matching may fail.
  *
- * PCRE2 wants a block of memory to write its result to. There is one for the process, made
- * with the first pattern and never released: a worker's copy is its own. */
+ * PCRE2 is loaded with the first pattern: most servers have none, and would pay for it in
+ * every fork. It wants a block of memory to write its result to. There is one for the
+ * process, made with the first pattern and never released: a worker's copy is its own. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 
 #include "net/pattern.h"
 
 #include "base/text.h"
+#include "os/part.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -32,22 +34,71 @@ enum {
     MESSAGE_BYTES = 160,
 };
 
+#define LIBRARY "libpcre2-8.so.0"
+
+static struct {
+    __typeof__(&pcre2_compile) compile;
+    __typeof__(&pcre2_jit_compile) jit_compile;
+    __typeof__(&pcre2_match) match;
+    __typeof__(&pcre2_jit_match) jit_match;
+    __typeof__(&pcre2_code_free) code_free;
+    __typeof__(&pcre2_get_error_message) get_error_message;
+    __typeof__(&pcre2_match_data_create) match_data_create;
+    __typeof__(&pcre2_match_context_create) match_context_create;
+    __typeof__(&pcre2_set_match_limit) set_match_limit;
+    __typeof__(&pcre2_set_heap_limit) set_heap_limit;
+} pcre2;
+
+static const struct pf_part_symbol symbols[] = {
+    {"pcre2_compile_8", &pcre2.compile},
+    {"pcre2_jit_compile_8", &pcre2.jit_compile},
+    {"pcre2_match_8", &pcre2.match},
+    {"pcre2_jit_match_8", &pcre2.jit_match},
+    {"pcre2_code_free_8", &pcre2.code_free},
+    {"pcre2_get_error_message_8", &pcre2.get_error_message},
+    {"pcre2_match_data_create_8", &pcre2.match_data_create},
+    {"pcre2_match_context_create_8", &pcre2.match_context_create},
+    {"pcre2_set_match_limit_8", &pcre2.set_match_limit},
+    {"pcre2_set_heap_limit_8", &pcre2.set_heap_limit},
+};
+
 static pcre2_match_data *match_data;
 static pcre2_match_context *match_context;
 
 /* ---- making ---------------------------------------------------------------------- */
 
 static int
-prepare_matching(void)
+load(struct pf_error *error)
 {
+    struct pf_error why = {0};
+    int r;
+
+    if (pcre2.compile)
+        return 0;
+    r = pf_part_load(LIBRARY, symbols, sizeof symbols / sizeof symbols[0], &why);
+    if (r == 0)
+        return 0;
+    return pf_error_set(error, PREFORK_EXIT_SYSTEM, -r,
+                        "patterns need the library PCRE2 (%s); addresses and blocks in "
+                        "cidr_allow and cidr_deny do without it",
+                        why.text);
+}
+
+static int
+prepare_matching(struct pf_error *error)
+{
+    int r = load(error);
+
+    if (r < 0)
+        return r;
     if (!match_data)
-        match_data = pcre2_match_data_create(1, NULL);
+        match_data = pcre2.match_data_create(1, NULL);
     if (!match_context)
-        match_context = pcre2_match_context_create(NULL);
+        match_context = pcre2.match_context_create(NULL);
     if (!match_data || !match_context)
         return -ENOMEM;
-    (void)pcre2_set_match_limit(match_context, MATCH_LIMIT); /* these return 0 always */
-    (void)pcre2_set_heap_limit(match_context, HEAP_LIMIT_KIB);
+    (void)pcre2.set_match_limit(match_context, MATCH_LIMIT); /* these return 0 always */
+    (void)pcre2.set_heap_limit(match_context, HEAP_LIMIT_KIB);
     return 0;
 }
 
@@ -56,7 +107,7 @@ refuse(const char *text, int code, size_t at, struct pf_error *error)
 {
     char message[MESSAGE_BYTES];
 
-    (void)pcre2_get_error_message(code, (PCRE2_UCHAR *)message, sizeof message);
+    (void)pcre2.get_error_message(code, (PCRE2_UCHAR *)message, sizeof message);
     return pf_error_set(error, PREFORK_EXIT_CONFIG, EINVAL,
                         "\"%.*s\" is not a regular expression: %s, behind character %zu; "
                         "expected is one of Perl's kind (pcre2pattern(3)), such as "
@@ -67,7 +118,8 @@ refuse(const char *text, int code, size_t at, struct pf_error *error)
 static void
 deinit_pattern(struct pf_pattern *p)
 {
-    pcre2_code_free(p->code);
+    if (p->code)
+        pcre2.code_free(p->code);
     free(p->text);
 }
 
@@ -78,7 +130,7 @@ init_pattern(struct pf_pattern *p, const char *text, struct pf_error *error)
     int code;
 
     p->text = pf_text_copy(text);
-    p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
+    p->code = pcre2.compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
                             PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_CASELESS, &code, &at,
                             NULL);
     if (!p->code || !p->text) {
@@ -86,7 +138,7 @@ init_pattern(struct pf_pattern *p, const char *text, struct pf_error *error)
         deinit_pattern(p);
         return r;
     }
-    p->is_machine_code = pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE) == 0;
+    p->is_machine_code = pcre2.jit_compile(p->code, PCRE2_JIT_COMPLETE) == 0;
     return 0;
 }
 
@@ -99,7 +151,7 @@ pf_patterns_add(struct pf_patterns *set, const char *text, struct pf_error *erro
     if (!grown)
         return -ENOMEM;
     set->table = grown;
-    r = prepare_matching();
+    r = prepare_matching(error);
     if (r == 0)
         r = init_pattern(&grown[set->count], text, error);
     if (r == 0)
@@ -126,8 +178,8 @@ match_one(const struct pf_pattern *p, const char *text, size_t length)
     PCRE2_SPTR subject = (PCRE2_SPTR)text;
 
     if (p->is_machine_code)
-        return pcre2_jit_match(p->code, subject, length, 0, 0, match_data, match_context);
-    return pcre2_match(p->code, subject, length, 0, 0, match_data, match_context);
+        return pcre2.jit_match(p->code, subject, length, 0, 0, match_data, match_context);
+    return pcre2.match(p->code, subject, length, 0, 0, match_data, match_context);
 }
 
 enum pf_match

@@ -29,8 +29,8 @@ enum pf_match {
     PF_MATCH_UNDECIDED, /* the limit was reached: nobody knows */
 };
 
-/* Compile and add. text is copied. 0, -ENOMEM, or -EINVAL with a sentence in error that
- * says what is wrong, and where in the pattern. */
+/* Compile and add. text is copied. 0, -ENOMEM, -EINVAL with a sentence in error that
+ * says what is wrong, and where in the pattern, or -ELIBACC with one: there is no PCRE2. */
 PF_MUST_USE int pf_patterns_add(struct pf_patterns *set, const char *text,
                                 struct pf_error *error);
 

@@ -1,7 +1,8 @@
-/* Capabilities, by way of libcap.
+/* Capabilities.
  *
- * libcap knows the names and the system calls; here its handles become masks, so that the
- * other rooms need to know neither. A capability that the kernel does not have is no name.
+ * Names are those of libcap, which is loaded for the first of them. Sets are read and
+ * written by the system calls themselves, as masks, so a server that names none carries no
+ * library for them into every fork. A capability that the kernel does not have is no name.
  *
  * Giving up is always allowed, so it needs no order and no way back: the three sets are
  * written at once and read back. With nothing inheritable the kernel empties the ambient
@@ -14,57 +15,90 @@
  * and securebits. Both stay as whoever started the server had them. */
 #include "os/capability.h"
 
+#include "os/part.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <strings.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define LIBRARY "libcap.so.2"
+
+static struct {
+    __typeof__(&cap_from_name) from_name;
+    __typeof__(&cap_to_name) to_name;
+    __typeof__(&cap_free) free;
+} libcap;
+
+static const struct pf_part_symbol symbols[] = {
+    {"cap_from_name", &libcap.from_name},
+    {"cap_to_name", &libcap.to_name},
+    {"cap_free", &libcap.free},
+};
+
+static int
+load(struct pf_error *error)
+{
+    return libcap.from_name
+               ? 0
+               : pf_part_load(LIBRARY, symbols, sizeof symbols / sizeof symbols[0], error);
+}
+
+static bool
+is_supported(cap_value_t value)
+{
+    return prctl(PR_CAPBSET_READ, (unsigned long)value, 0UL, 0UL, 0UL) >= 0;
+}
 
 int
-pf_capability_find(const char *name, uint64_t *ret_bit)
+pf_capability_find(const char *name, uint64_t *ret_bit, struct pf_error *error)
 {
     cap_value_t value;
     char *whole;
     bool same;
+    int r = load(error);
 
-    if (cap_from_name(name, &value) < 0 || !CAP_IS_SUPPORTED(value))
-        return -ENOENT;
+    if (r < 0)
+        return r;
+    if (libcap.from_name(name, &value) < 0 || !is_supported(value))
+        return PF_CAPABILITY_E_NO_NAME;
     /* libcap takes bare numbers too, and stops reading where a name cannot go on. */
-    whole = cap_to_name(value);
+    whole = libcap.to_name(value);
     same = whole && strcasecmp(whole, name) == 0;
-    (void)cap_free(whole); /* fails only for what is none of libcap's */
+    (void)libcap.free(whole); /* fails only for what is none of libcap's */
     if (!same)
-        return -ENOENT;
+        return PF_CAPABILITY_E_NO_NAME;
     *ret_bit = (uint64_t)1 << value;
     return 0;
 }
 
-static uint64_t
-mask_of(cap_t set, cap_flag_t kind)
-{
-    cap_flag_value_t on = CAP_CLEAR;
-    uint64_t mask = 0;
+/* The kernel takes and gives a mask in two halves. */
+enum {
+    HALVES = _LINUX_CAPABILITY_U32S_3,
+};
 
-    for (cap_value_t value = 0; value < cap_max_bits(); value++) {
-        if (cap_get_flag(set, value, kind, &on) == 0 && on == CAP_SET)
-            mask |= (uint64_t)1 << value;
-    }
-    return mask;
+static struct __user_cap_header_struct
+header(void)
+{
+    return (struct __user_cap_header_struct){.version = _LINUX_CAPABILITY_VERSION_3};
 }
 
 int
 pf_capability_read(struct pf_capabilities *ret_capabilities)
 {
-    cap_t set = cap_get_proc();
+    struct __user_cap_header_struct head = header();
+    struct __user_cap_data_struct data[HALVES] = {0};
 
-    if (!set)
+    if (syscall(SYS_capget, &head, data) < 0)
         return -errno;
     *ret_capabilities = (struct pf_capabilities){
-        .permitted = mask_of(set, CAP_PERMITTED),
-        .effective = mask_of(set, CAP_EFFECTIVE),
-        .inheritable = mask_of(set, CAP_INHERITABLE),
+        .permitted = (uint64_t)data[1].permitted << 32 | data[0].permitted,
+        .effective = (uint64_t)data[1].effective << 32 | data[0].effective,
+        .inheritable = (uint64_t)data[1].inheritable << 32 | data[0].inheritable,
     };
-    (void)cap_free(set); /* fails only for what is no set */
     return 0;
 }
 
@@ -82,33 +116,17 @@ pf_capability_keep(bool on)
     return prctl(PR_SET_KEEPCAPS, on ? 1UL : 0UL, 0UL, 0UL, 0UL) < 0 ? -errno : 0;
 }
 
-/* Fill an empty set: the mask permitted and in effect, nothing to inherit. */
-static int
-fill(cap_t set, uint64_t mask)
-{
-    for (cap_value_t value = 0; value < cap_max_bits(); value++) {
-        if ((mask >> value & 1) == 0)
-            continue;
-        if (cap_set_flag(set, CAP_PERMITTED, 1, &value, CAP_SET) < 0 ||
-            cap_set_flag(set, CAP_EFFECTIVE, 1, &value, CAP_SET) < 0)
-            return -errno;
-    }
-    return 0;
-}
-
+/* The mask permitted and in effect, nothing to inherit. */
 static int
 write_set(uint64_t mask)
 {
-    cap_t set = cap_init();
-    int r;
+    struct __user_cap_header_struct head = header();
+    struct __user_cap_data_struct data[HALVES] = {
+        {.permitted = (uint32_t)mask, .effective = (uint32_t)mask},
+        {.permitted = (uint32_t)(mask >> 32), .effective = (uint32_t)(mask >> 32)},
+    };
 
-    if (!set)
-        return -errno;
-    r = fill(set, mask);
-    if (r == 0 && cap_set_proc(set) < 0)
-        r = -errno;
-    (void)cap_free(set); /* fails only for what is no set */
-    return r;
+    return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
 }
 
 int

@@ -5,6 +5,7 @@
 #define PF_OS_CAPABILITY_H
 
 #include "base/attr.h"
+#include "base/error.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,9 +17,15 @@ struct pf_capabilities {
     uint64_t inheritable;
 };
 
-/* The bit of a name such as "cap_net_bind_service", in any case. 0, or -ENOENT: there is no
- * such name, or this kernel does not know it. */
-PF_MUST_USE int pf_capability_find(const char *name, uint64_t *ret_bit);
+enum {
+    PF_CAPABILITY_E_NO_NAME = 1, /* there is none of this name, or not in this kernel */
+};
+
+/* The bit of a name such as "cap_net_bind_service", in any case. 0,
+ * PF_CAPABILITY_E_NO_NAME, or a negative errno with the reason in error: there is no libcap
+ * to ask. */
+PF_MUST_USE int pf_capability_find(const char *name, uint64_t *ret_bit,
+                                   struct pf_error *error);
 
 /* 0 or a negative errno. */
 PF_MUST_USE int pf_capability_read(struct pf_capabilities *ret_capabilities);

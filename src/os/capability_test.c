@@ -23,16 +23,18 @@ test_names(void **state)
     static const char *const wrong[] = {"",        "cap_",        "net_bind_service",
                                         "10",      "cap_chownx",  "cap_chown ",
                                         "cap_all", "cap_chown=e", "cap_10"};
+    struct pf_error error = {0};
     uint64_t bit = 5;
 
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        if (pf_capability_find(wrong[i], &bit) != -ENOENT || bit != 5)
+        if (pf_capability_find(wrong[i], &bit, &error) != PF_CAPABILITY_E_NO_NAME ||
+            bit != 5)
             fail_msg("\"%s\"", wrong[i]);
     }
-    assert_int_equal(pf_capability_find("cap_chown", &bit), 0);
+    assert_int_equal(pf_capability_find("cap_chown", &bit, &error), 0);
     assert_int_equal(bit, (uint64_t)1 << CAP_CHOWN);
-    assert_int_equal(pf_capability_find("CAP_Net_Bind_Service", &bit), 0);
+    assert_int_equal(pf_capability_find("CAP_Net_Bind_Service", &bit, &error), 0);
     assert_int_equal(bit, (uint64_t)1 << CAP_NET_BIND_SERVICE);
 }
 

@@ -26,6 +26,12 @@ pf_clock_now_coarse(void)
     return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
+int64_t
+pf_clock_epoch(void)
+{
+    return read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC);
+}
+
 int
 pf_clock_milliseconds_until(pf_time deadline)
 {

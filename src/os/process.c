@@ -16,6 +16,7 @@
 #include "os/process.h"
 
 #include "base/text.h"
+#include "os/clock.h"
 #include "os/fd.h"
 #include "os/signal.h"
 
@@ -23,6 +24,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -90,6 +93,20 @@ int
 pf_process_signal_alone(const struct pf_process *p, int signum)
 {
     return pidfd_send_signal(p->pidfd, signum, NULL, 0) < 0 ? -errno : 0;
+}
+
+bool
+pf_process_ends_by(const struct pf_process *p, pf_time deadline)
+{
+    struct pollfd end = {.fd = p->pidfd, .events = POLLIN};
+    int timeout;
+    int n;
+
+    do {
+        timeout = pf_clock_milliseconds_until(deadline);
+        n = poll(&end, 1, timeout);
+    } while (n < 0 ? errno == EINTR : n == 0 && timeout == INT_MAX);
+    return n > 0;
 }
 
 int
@@ -177,17 +194,22 @@ pf_process_leave_proc(void)
     pf_fd_close(&kept_proc);
 }
 
-/* /proc, opened anew so that it is read from its beginning; NULL if there is none. */
-static DIR *
-open_proc(void)
+/* Opened anew so that it is read from its beginning. */
+DIR *
+pf_process_open_proc(const char *path)
 {
-    int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-    int fd = kept_proc < 0 ? open("/proc", flags) : openat(kept_proc, ".", flags);
-    DIR *proc = fd < 0 ? NULL : fdopendir(fd);
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    int root = kept_proc < 0 ? open("/proc", flags) : kept_proc;
+    int fd = root < 0 ? -1 : openat(root, path, flags);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    int errnum = errno;
 
-    if (!proc)
+    if (!directory)
         pf_fd_close(&fd);
-    return proc;
+    if (root != kept_proc)
+        pf_fd_close(&root);
+    errno = errnum;
+    return directory;
 }
 
 /* The parent of process pid, by /proc/PID/stat; 0 if that cannot be read. The name in
@@ -218,7 +240,7 @@ unsigned
 pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
                           void *context)
 {
-    DIR *proc = open_proc();
+    DIR *proc = pf_process_open_proc(".");
     struct dirent *entry;
     unsigned count = 0;
 

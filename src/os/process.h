@@ -3,7 +3,9 @@
 #define PF_OS_PROCESS_H
 
 #include "base/attr.h"
+#include "base/time.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -27,6 +29,10 @@ void pf_process_signal(const struct pf_process *p, int signum);
 /* Send it to this process alone, whatever group it leads. 0 or a negative errno: -ESRCH if
  * it has ended. */
 int pf_process_signal_alone(const struct pf_process *p, int signum);
+
+/* Wait for its end until a moment (0: just look): true, it has ended. Whose child it is
+ * does not matter; it is not reaped. */
+PF_MUST_USE bool pf_process_ends_by(const struct pf_process *p, pf_time deadline);
 
 /* Reap it: 0 and its wait status, or -EAGAIN: it still lives. The pidfd is closed. */
 PF_MUST_USE int pf_process_reap(struct pf_process *p, int *ret_wait_status);
@@ -55,6 +61,10 @@ void pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
  * leads outside. 0 or a negative errno. */
 PF_MUST_USE int pf_process_keep_proc(void);
 void pf_process_leave_proc(void);
+
+/* A directory below /proc, which may be the one that was kept. The caller closes it; NULL:
+ * there is none (errno). */
+DIR *pf_process_open_proc(const char *path);
 
 /* Send a signal to every child that is not ours. How many there are. Reads /proc. */
 unsigned pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),

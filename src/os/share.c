@@ -105,7 +105,7 @@ offset_of(size_t index)
 int
 pf_share_page_clear(struct pf_share_pages *pages, size_t index)
 {
-    static const char zeros[256]; /* more than anybody keeps in a page */
+    static const char zeros[512]; /* more than anybody keeps in a page */
     ssize_t n = pwrite(pages->fd, zeros, sizeof zeros, offset_of(index));
 
     return n < 0 ? -errno : 0;

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 static const int listened[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
@@ -24,6 +25,17 @@ static struct sigaction limit_at_start; /* of SIGXFSZ */
 static bool is_open;
 static pf_signal_set ignored; /* by pf_signal_ignore() */
 static bool is_shielded;
+
+static sigset_t
+listened_set(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < PF_COUNT(listened); i++)
+        (void)sigaddset(&set, listened[i]);
+    return set;
+}
 
 static void
 heed_children(void)
@@ -39,12 +51,9 @@ int
 pf_signal_open(bool children, pf_signal_set more)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigset_t set;
+    sigset_t set = listened_set();
     int fd;
 
-    (void)sigemptyset(&set);
-    for (size_t i = 0; i < PF_COUNT(listened); i++)
-        (void)sigaddset(&set, listened[i]);
     for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
         if (pf_signal_is_in(more, signum))
             (void)sigaddset(&set, signum);
@@ -94,6 +103,16 @@ pf_signal_shield(void)
 }
 
 void
+pf_signal_drain(void)
+{
+    const struct timespec at_once = {0};
+    sigset_t set = listened_set();
+
+    while (is_open && sigtimedwait(&set, NULL, &at_once) > 0)
+        continue;
+}
+
+void
 pf_signal_forget(void)
 {
     if (is_shielded)
@@ -133,16 +152,91 @@ pf_signal_handle_hangup(void (*handler)(int signum))
     (void)sigaction(SIGHUP, &leave, NULL);
 }
 
+/* ---- master and worker in one process --------------------------------------------- */
+
+static struct sigaction caught_before[PF_COUNT(listened)];
+static void (*catcher)(int signum, bool by_timer);
+
+static void
+hand_on(int signum, siginfo_t *info, void *context)
+{
+    int errnum = errno;
+
+    (void)context;
+    catcher(signum, info->si_code == SI_TIMER);
+    errno = errnum;
+}
+
+/* What ends the process also ends the waiting of the program's own code; after the others
+ * that goes on. */
+static struct sigaction
+reaction(int signum)
+{
+    struct sigaction action = {.sa_sigaction = hand_on, .sa_flags = SA_SIGINFO};
+
+    if (signum == SIGTTIN || signum == SIGTTOU)
+        return (struct sigaction){.sa_handler = SIG_IGN};
+    if (signum == SIGHUP || signum == SIGUSR1 || signum == SIGUSR2)
+        action.sa_flags |= SA_RESTART;
+    action.sa_mask = listened_set();
+    return action;
+}
+
+void
+pf_signal_catch(void (*handler)(int signum, bool by_timer))
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigset_t set = listened_set();
+
+    catcher = handler;
+    for (size_t i = 0; i < PF_COUNT(listened); i++) {
+        struct sigaction action = reaction(listened[i]);
+        (void)sigaction(listened[i], &action, &caught_before[i]);
+    }
+    (void)sigaction(SIGPIPE, &ignore, &pipe_at_start);
+    (void)sigprocmask(SIG_UNBLOCK, &set, &mask_at_start);
+    is_open = true;
+}
+
+void
+pf_signal_let_go(void)
+{
+    sigset_t set = listened_set();
+
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    for (size_t i = 0; i < PF_COUNT(listened); i++)
+        (void)sigaction(listened[i], &caught_before[i], NULL);
+}
+
+void
+pf_signal_admit(void)
+{
+    sigset_t set = listened_set();
+
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void
+pf_signal_default(int signum)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+
+    (void)sigaction(signum, &action, NULL);
+    (void)raise(signum); /* comes when the handler returns */
+}
+
 void
 pf_signal_ignore(int signum)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction was;
 
-    if (sigaction(signum, NULL, &was) < 0 || was.sa_handler != SIG_DFL)
+    if (sigaction(signum, &ignore, &was) < 0)
         return;
-    if (sigaction(signum, &ignore, NULL) == 0)
+    if (was.sa_handler == SIG_DFL)
         ignored |= (pf_signal_set)1 << (signum - 1);
+    else
+        (void)sigaction(signum, &was, NULL);
 }
 
 bool

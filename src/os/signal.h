@@ -38,14 +38,30 @@ int pf_signal_next(int fd);
 void pf_signal_shield(void);
 
 /* Close the descriptor, and undo pf_signal_open() and pf_signal_shield(): in a worker, or
- * when the master is done. Signals that are still pending in the master are dropped. */
+ * when the master is done. Until then signals stay blocked; those that came meanwhile are
+ * dropped by pf_signal_drain(). */
 void pf_signal_close(int *fd);
+void pf_signal_drain(void);
 void pf_signal_forget(void);
 
 /* In a worker: run handler on SIGTERM, SIGINT and SIGQUIT, and ignore SIGPIPE and SIGXFSZ;
  * on SIGHUP, where system calls go on afterwards. */
 void pf_signal_handle_end(void (*handler)(int signum));
 void pf_signal_handle_hangup(void (*handler)(int signum));
+
+/* In a process that is master and worker at once: run handler on the signals that the
+ * master listens to; by_timer: a deadline raised it (os/alarm.h), and not a person. SIGTTIN
+ * and SIGTTOU are ignored as in a worker, and SIGPIPE too. None of them interrupts the
+ * handler. pf_signal_let_go() gives back what was before, but leaves the signals blocked,
+ * as pf_signal_open() does, until pf_signal_forget(). */
+void pf_signal_catch(void (*handler)(int signum, bool by_timer));
+void pf_signal_let_go(void);
+
+/* In such a handler: let the next one in, also while this one goes on. */
+void pf_signal_admit(void);
+
+/* In such a handler: the signal is not for us. Let it do what it does by default. */
+void pf_signal_default(int signum);
 
 /* In a worker: ignore a signal that has its default. It has that again in programs that
  * pf_process_run() starts; pf_signal_is_ignored() says for which signals this was done. */

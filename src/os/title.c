@@ -29,14 +29,16 @@ prepare(int argc, char **argv, char **envp)
     }
 }
 
-/* libbsd leaves what was behind a title that is shorter than the arguments. A byte that is
- * not zero at their very end makes the kernel show the first string alone (proc(5),
- * /proc/pid/cmdline). */
+/* libbsd puts a blank behind a title that is exactly as long as argv[0] was, and leaves
+ * what was behind one that is shorter than the arguments. A byte that is not zero at their
+ * very end makes the kernel show the first string alone (proc(5), /proc/pid/cmdline). */
 static void
-clear_rest(void)
+clear_rest(size_t length)
 {
-    char *end = title ? title + strlen(title) : NULL;
+    char *end = title ? title + strnlen(title, length) : NULL;
 
+    if (end && end < title_end)
+        *end = '\0';
     if (end && end + 1 < title_end) {
         memset(end, '\0', (size_t)(title_end - end));
         title_end[-1] = '.';
@@ -48,17 +50,19 @@ pf_title_set(const char *name, const char *text)
 {
     state_word = NULL;
     setproctitle("-%s: %s", name, text);
-    clear_rest();
+    clear_rest(strlen(name) + strlen(": ") + strlen(text));
     (void)prctl(PR_SET_NAME, name);
 }
 
 void
-pf_title_set_worker(const char *name)
+pf_title_set_worker(const char *name, const char *role)
 {
     char expected[256];
-    int length = snprintf(expected, sizeof expected, "%s: worker idle", name);
+    char text[64];
+    int length = snprintf(expected, sizeof expected, "%s: %s idle", name, role);
 
-    pf_title_set(name, "worker idle");
+    (void)snprintf(text, sizeof text, "%s idle", role);
+    pf_title_set(name, text);
     if (title && length > 0 && (size_t)length < sizeof expected &&
         strcmp(title, expected) == 0)
         state_word = title + length - STATE_BYTES;

@@ -48,12 +48,12 @@ settle_signals(const struct pf_recipe *recipe)
         pf_signal_handle_hangup(pf_worker_leave_by_signal);
 }
 
-/* What the master kept is not for those who talk to clients. */
-static void
-give_up_capabilities(const struct pf_recipe *recipe)
+/* /proc leads out of a changed root. */
+int
+pf_worker_give_up(const struct pf_recipe *recipe)
 {
-    if (recipe->keep_capabilities != 0 && pf_capability_limit(0) < 0)
-        _exit(PF_WORKER_EXIT_SETUP);
+    pf_process_leave_proc();
+    return recipe->keep_capabilities != 0 ? pf_capability_limit(0) : 0;
 }
 
 void
@@ -63,8 +63,9 @@ pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
     w->null_fd = -1;
     w->wait.fd = -1;
     w->conn.fd = -1;
+    pf_worker_score_open(w);
+    w->role = "worker";
     pf_process_lead_group();
-    pf_process_leave_proc();
     if (heritage->recipe->handler == PF_HANDLER_WAIT)
         pf_process_die_with_parent(SIGTERM, heritage->master);
     settle_signals(heritage->recipe);
@@ -72,7 +73,8 @@ pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
     if (heritage->recipe->handler != PF_HANDLER_WAIT)
         pf_signal_ignore(SIGPIPE);
     pf_fd_limit_restore();
-    give_up_capabilities(heritage->recipe);
+    if (pf_worker_give_up(heritage->recipe) < 0)
+        _exit(PF_WORKER_EXIT_SETUP);
     pf_worker_title(w);
     set_limits(w);
 }

@@ -68,6 +68,14 @@ pf_datagrams_prepare(struct prefork_worker *w)
     w->datagram.bytes = pf_memory_new(largest + 1);
     if (!w->datagram.bytes)
         pf_worker_fail(w, PF_WORKER_EXIT_SETUP, ENOMEM);
+    w->datagram_bytes = largest + 1;
+}
+
+void
+pf_datagrams_forget(struct prefork_worker *w)
+{
+    pf_memory_free(w->datagram.bytes, w->datagram_bytes);
+    w->datagram.bytes = NULL;
 }
 
 static int
@@ -101,8 +109,10 @@ serve_one(struct prefork_worker *w, const struct pf_listener *l)
     w->requests++;
     w->conn.worker = w;
     pf_connection_open_datagram(&w->conn, &w->datagram, l);
+    pf_worker_score_connection(w);
+    pf_account_begin(w);
     pf_worker_handle(w);
-    pf_connection_close(&w->conn);
+    pf_account_close(w);
     if (app->post_client_connection_hook)
         app->post_client_connection_hook(w, app->data);
 }

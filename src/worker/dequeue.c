@@ -14,5 +14,6 @@ pf_dequeue_run(struct prefork_worker *w)
     const struct prefork_app *app = &w->heritage.recipe->app;
 
     pf_board_say_apart(&w->heritage.seat);
+    pf_worker_score(w, PF_SCORE_DEQUEUE);
     app->dequeue(w, app->data);
 }

@@ -135,14 +135,21 @@ pf_inet_serve(const struct pf_recipe *recipe)
         .recipe = recipe,
         .listeners = &the_door,
         .seat = {.slot = &the_slot, .hints = &the_hints, .wake_fd = -1},
+        .departures = -1,
         .turn = {.kind = PF_TURN_NONE},
         .pass_fd = -1,
         .channel = -1,
     };
     struct pumps pumps = {-1, -1};
-    struct prefork_worker *w = pf_worker_alone(&heritage);
-    int fd = take_connection(w, &pumps);
+    struct prefork_worker *w = pf_worker_alone(&heritage, NULL, "worker");
+    int r;
+    int fd;
 
+    pf_worker_end_by_signal();
+    r = pf_worker_get_ready(w);
+    if (r != 0)
+        pf_worker_fail(w, PF_WORKER_EXIT_INIT, r);
+    fd = take_connection(w, &pumps);
     pf_fd_null_stdio();
     pf_worker_connection(w, fd, &the_door.table[0]);
     end_pumps(&pumps);

@@ -13,6 +13,7 @@
  * tells the master and ends, and births are slowed down. */
 #include "base/text.h"
 #include "log/log.h"
+#include "log/outlet.h"
 #include "net/tls.h"
 #include "os/process.h"
 #include "worker/recipe.h"
@@ -90,6 +91,8 @@ pf_nowait_prepare(struct prefork_worker *w)
 
     while (environ[count])
         count++;
+    free(environment); /* of an earlier server in this process */
+    inherited = 0;
     environment = calloc(count + VARIABLE_COUNT + 1, sizeof *environment);
     if (!environment)
         pf_worker_fail(w, PF_WORKER_EXIT_SETUP, ENOMEM);
@@ -201,22 +204,33 @@ run(struct prefork_worker *w, int *ret_wait_status)
                           &w->program, ret_wait_status);
 }
 
+static void
+note_end(struct pf_account *a, int result, int wait_status)
+{
+    if (result < 0)
+        a->outcome = PF_OUTCOME_FAILED;
+    a->has_status = result == 0;
+    a->wait_status = wait_status;
+}
+
 void
 pf_nowait_serve(struct prefork_worker *w)
 {
     const struct pf_recipe *recipe = w->heritage.recipe;
-    int status;
+    int status = 0;
     int r;
 
     describe(&w->conn);
-    pf_log_catch_up(); /* the program keeps standard error for its life */
+    pf_worker_score(w, PF_SCORE_WRITING);
+    pf_outlet_catch_up(PF_OUTLET_LOG); /* the program keeps standard error for its life */
     r = run(w, &status);
+    note_end(&w->account, r, status);
     if (w->ending) {
-        pf_connection_close(&w->conn);
+        pf_account_close(w);
         pf_worker_end(w, PF_WORKER_EXIT_DONE);
     }
     if (r < 0) {
-        pf_connection_close(&w->conn);
+        pf_account_close(w);
         pf_worker_fail(w, PF_WORKER_EXIT_EXEC, -r);
     }
     if (WIFSIGNALED(status))

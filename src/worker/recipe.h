@@ -41,6 +41,7 @@ struct pf_recipe {
 
     bool child_communication; /* a stream of the program's own between it and the master */
     bool no_close_by_child;   /* prefork_stop() in a worker ends that worker alone */
+    bool half_close_is_end;   /* a client that has finished sending counts as gone */
     bool client_stdio;        /* the connection on descriptors 0 and 1 */
     unsigned udp_recv_len;    /* of datagram sockets that no port asks for, as in ... */
     int udp_recv_flags;       /* ... struct pf_endpoint */

@@ -34,6 +34,7 @@ pf_worker_secure(struct prefork_worker *w)
             log_secured(c);
         return true;
     }
+    w->account.outcome = PF_OUTCOME_FAILED;
     pf_log(PREFORK_LOG_INFO, "TLS handshake with %s failed: %s", pf_connection_peer_text(c),
            reason);
     if (app->SSL_error_callback)

@@ -218,6 +218,7 @@ handle(struct prefork_worker *w)
         app->post_accept_hook(c, app->data);
     allowed = pf_worker_admits(w);
     if (!allowed) {
+        w->account.outcome = PF_OUTCOME_DENIED;
         if (app->request_denied_hook)
             app->request_denied_hook(c, app->data);
     } else if (recipe->handler == PF_HANDLER_NOWAIT) {
@@ -255,6 +256,9 @@ pf_worker_connection(struct prefork_worker *w, int fd, const struct pf_listener 
     pf_worker_say_busy(w, 1);
     w->conn.worker = w;
     pf_connection_open(&w->conn, fd, l);
+    pf_worker_score_connection(w);
+    pf_account_begin(w);
+    pf_worker_watch_client(w);
     log_connect(w);
     if (pf_worker_secure(w)) {
         if (recipe->client_stdio)
@@ -263,7 +267,7 @@ pf_worker_connection(struct prefork_worker *w, int fd, const struct pf_listener 
         if (recipe->client_stdio)
             unbind_stdio(w);
     }
-    pf_connection_close(&w->conn);
+    pf_account_close(w);
     if (recipe->app.post_client_connection_hook)
         recipe->app.post_client_connection_hook(w, recipe->app.data);
 }
@@ -276,6 +280,7 @@ count_request(struct prefork_worker *w)
         pf_board_say_wants_leave(&w->heritage.seat);
     if (w->stop_at > 0 && w->requests >= w->stop_at) {
         pf_board_say_spent(&w->heritage.seat);
+        pf_worker_score(w, PF_SCORE_LEAVING);
         for (unsigned i = 0; i < w->heritage.listeners->count; i++)
             pause_listener(w, i, PF_NEVER);
     } else {

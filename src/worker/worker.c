@@ -9,7 +9,7 @@
 #include "worker/worker.h"
 
 #include "link/channel.h"
-#include "log/log.h"
+#include "log/outlet.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/process.h"
@@ -46,6 +46,7 @@ pf_worker_end(struct prefork_worker *w, enum pf_worker_exit code)
 {
     if (!w->heritage.dequeue)
         pf_board_say_leaving(&w->heritage.seat, pf_clock_now_coarse());
+    pf_worker_score(w, PF_SCORE_LEAVING);
     pf_worker_finish(w);
     pf_process_exit((int)code);
 }
@@ -56,6 +57,8 @@ pf_worker_fail(struct prefork_worker *w, enum pf_worker_exit code, int errnum)
     enum pf_message_kind kind =
         code == PF_WORKER_EXIT_EXEC ? PF_MESSAGE_EXEC_FAILED : PF_MESSAGE_INIT_FAILED;
 
+    if (w->alone)
+        w->alone->fail(code, errnum);
     (void)pf_channel_send(w->heritage.channel, kind, errnum); /* the status says it too */
     (void)fflush(NULL);
     pf_process_exit((int)code);
@@ -81,6 +84,16 @@ end_by_signal(int signum)
     pf_process_exit(PF_WORKER_EXIT_DONE);
 }
 
+static void
+heed_leave(struct prefork_worker *w)
+{
+    bool is_news = !w->leaving;
+
+    w->leaving = true; /* before the program hears of it, and asks */
+    if (is_news && w->alone)
+        w->alone->leaves();
+}
+
 /* Take one message: 0, or -EAGAIN: there is none. */
 static int
 hear(struct prefork_worker *w)
@@ -90,9 +103,12 @@ hear(struct prefork_worker *w)
     int r = pf_channel_receive_fd(w->heritage.channel, &message, &passed);
 
     if (r == -EPIPE || message.kind == PF_MESSAGE_LEAVE)
-        w->leaving = true;
-    if (message.kind == PF_MESSAGE_LOG)
-        pf_log_take(passed, (uint32_t)message.errnum);
+        heed_leave(w);
+    if (message.kind == PF_MESSAGE_SIGNAL && w->alone)
+        w->alone->signalled(message.errnum);
+    if (message.kind >= PF_MESSAGE_OUTLET)
+        pf_outlet_take((enum pf_outlet)(message.kind - PF_MESSAGE_OUTLET), passed,
+                       (uint32_t)message.errnum);
     else
         pf_fd_close(&passed);
     return r == -EBADMSG ? 0 : r;
@@ -106,10 +122,10 @@ pf_worker_is_asked(struct prefork_worker *w)
     return w->leaving;
 }
 
-/* The log's side of the channel: a request to leave that stands before the new sink is
+/* The outlets' side of the channel: a request to leave that stands before the new sink is
  * remembered, and one that was read already does not end the reading. */
 static void
-fetch_log(void *context)
+fetch_outlets(void *context)
 {
     struct prefork_worker *w = context;
 
@@ -126,14 +142,16 @@ tell_broken_log(uint32_t mark, void *context)
 }
 
 static void
-follow_log(struct prefork_worker *w)
+follow_outlets(struct prefork_worker *w)
 {
-    pf_log_follow(&(struct pf_log_link){
-        .mark = &w->heritage.seat.hints->log_mark,
-        .fetch = fetch_log,
-        .broken = tell_broken_log,
-        .context = w,
-    });
+    for (unsigned i = 0; i < PF_OUTLET_COUNT; i++)
+        pf_outlet_follow((enum pf_outlet)i,
+                         &(struct pf_outlet_link){
+                             .mark = &w->heritage.seat.hints->outlet_marks[i],
+                             .fetch = fetch_outlets,
+                             .broken = tell_broken_log,
+                             .context = w,
+                         });
 }
 
 void
@@ -142,7 +160,18 @@ pf_worker_title(const struct prefork_worker *w)
     if (w->heritage.dequeue)
         pf_title_set(w->heritage.recipe->name, "dequeue");
     else
-        pf_title_set_worker(w->heritage.recipe->name);
+        pf_title_set_worker(w->heritage.recipe->name, w->role);
+}
+
+void
+pf_worker_label(struct prefork_worker *w, const char *label)
+{
+    w->labelled = label != NULL;
+    if (label)
+        pf_title_set(w->heritage.recipe->name, label);
+    else
+        pf_worker_title(w);
+    pf_worker_score_label(w, label ? label : "");
 }
 
 void
@@ -151,6 +180,7 @@ pf_worker_say_idle(struct prefork_worker *w)
     if (w->heritage.dequeue)
         return;
     pf_board_say_idle(&w->heritage.seat, pf_clock_now_coarse());
+    pf_worker_score(w, PF_SCORE_IDLE);
     if (!w->labelled)
         pf_title_state(false);
 }
@@ -166,16 +196,6 @@ pf_worker_say_busy(struct prefork_worker *w, unsigned accepted)
 }
 
 static void
-init(struct prefork_worker *w)
-{
-    const struct prefork_app *app = &w->heritage.recipe->app;
-    int r = app->child_init_hook ? app->child_init_hook(w, app->data) : 0;
-
-    if (r != 0)
-        pf_worker_fail(w, PF_WORKER_EXIT_INIT, r);
-}
-
-static void
 run_main_loop(struct prefork_worker *w)
 {
     const struct prefork_app *app = &w->heritage.recipe->app;
@@ -184,43 +204,73 @@ run_main_loop(struct prefork_worker *w)
     app->main_loop(w, app->data);
 }
 
-static void
-get_ready(struct prefork_worker *w)
+void
+pf_worker_end_by_signal(void)
 {
     pf_signal_handle_end(end_by_signal);
+}
+
+int
+pf_worker_get_ready(struct prefork_worker *w)
+{
+    const struct prefork_app *app = &w->heritage.recipe->app;
+
     if (w->heritage.recipe->handler == PF_HANDLER_NOWAIT)
         pf_nowait_prepare(w);
-    init(w);
+    return app->child_init_hook ? app->child_init_hook(w, app->data) : 0;
+}
+
+void
+pf_worker_work(struct prefork_worker *w)
+{
+    if (w->heritage.dequeue)
+        pf_dequeue_run(w);
+    else if (w->heritage.recipe->handler == PF_HANDLER_MAIN_LOOP)
+        run_main_loop(w);
+    else
+        pf_worker_serve(w);
 }
 
 struct prefork_worker *
-pf_worker_alone(const struct pf_heritage *heritage)
+pf_worker_alone(const struct pf_heritage *heritage, const struct pf_alone *alone,
+                const char *role)
 {
     struct prefork_worker *w = &the_worker;
 
-    w->heritage = *heritage;
+    w->alone = alone;
+    w->role = role;
     w->null_fd = -1;
+    w->wait.fd = -1;
     w->conn.fd = -1;
-    pf_title_set_worker(heritage->recipe->name);
-    get_ready(w);
+    w->heritage = *heritage;
+    pf_worker_score_open(w);
+    pf_worker_title(w);
     return w;
+}
+
+void
+pf_worker_retire(struct prefork_worker *w)
+{
+    pf_wait_close(&w->wait);
+    pf_fd_close(&w->null_fd);
+    pf_datagrams_forget(w);
+    *w = (struct prefork_worker){.alone = NULL};
 }
 
 PF_NORETURN void
 pf_worker_main(const struct pf_heritage *heritage)
 {
     struct prefork_worker *w = &the_worker;
+    int r;
 
     pf_worker_birth(w, heritage);
-    follow_log(w);
+    follow_outlets(w);
     if (heritage->recipe->handler == PF_HANDLER_WAIT)
         pf_wait_become(w);
-    get_ready(w);
-    if (heritage->dequeue)
-        pf_dequeue_run(w);
-    else if (heritage->recipe->handler == PF_HANDLER_MAIN_LOOP)
-        run_main_loop(w);
-    else
-        pf_worker_serve(w);
+    pf_worker_end_by_signal();
+    r = pf_worker_get_ready(w);
+    if (r != 0)
+        pf_worker_fail(w, PF_WORKER_EXIT_INIT, r);
+    pf_worker_work(w);
     pf_worker_end(w, PF_WORKER_EXIT_DONE);
 }

@@ -4,6 +4,8 @@
 
 #include "base/attr.h"
 #include "link/heritage.h"
+#include "link/score.h"
+#include "log/visit.h"
 #include "net/connection.h"
 #include "net/datagram.h"
 #include "net/listener.h"
@@ -20,12 +22,33 @@ enum pf_worker_exit {
     PF_WORKER_EXIT_EXEC = 127, /* the program could not be started */
 };
 
+/* A process that is master and worker at once: what the worker's half leaves to the other
+ * one (master/solo.c). */
+struct pf_alone {
+    /* It is to leave. Once, where it looks. */
+    void (*leaves)(void);
+    /* PF_MESSAGE_SIGNAL came, where it looks. */
+    void (*signalled)(int signum);
+    /* Instead of pf_worker_fail(), which is the end of a worker: end the server. */
+    PF_NORETURN void (*fail)(enum pf_worker_exit code, int errnum);
+};
+
+/* Of the present connection, for the access log. */
+struct pf_account {
+    pf_time begin; /* with an access log only */
+    enum pf_outcome outcome;
+    bool has_status;
+    int wait_status; /* of the program that ran for it */
+};
+
 struct prefork_worker {
     struct pf_heritage heritage;
-    struct pf_wait wait; /* channel and listeners; shape callback and nowait */
-    bool leaving;        /* asked to leave, or the master is gone */
-    bool labelled;       /* the program set its own title */
-    bool has_turn;       /* serialize: nobody else waits for connections now */
+    const struct pf_alone *alone; /* NULL: this process is no master */
+    const char *role;             /* in the title */
+    struct pf_wait wait;          /* channel and listeners; shape callback and nowait */
+    bool leaving;                 /* asked to leave, or the master is gone */
+    bool labelled;                /* the program set its own title */
+    bool has_turn;                /* serialize: nobody else waits for connections now */
     bool is_out; /* of descriptors or memory: the last accept failed for want of them */
     volatile sig_atomic_t ending; /* a signal came while a program ran: end after it */
     volatile pid_t program;       /* that runs for the present connection; 0: none */
@@ -34,9 +57,13 @@ struct prefork_worker {
     unsigned long stop_at; /* requests after which not to accept any more; 0: never */
     unsigned paused;       /* listeners left out of the wait for now */
     pf_time resume_at[PF_LISTENERS_MAX]; /* 0: not paused */
+    struct pf_score_line score;          /* what the scoreboard says of this worker */
     int null_fd;                 /* stdin and stdout between connections; -1: not used */
     struct prefork_conn conn;    /* the connection being served */
+    struct pf_account account;   /* and what its line will say */
+    pid_t pid;                   /* of this process; 0: not asked for yet */
     struct pf_datagram datagram; /* or the datagram; its buffer lasts */
+    size_t datagram_bytes;       /* of that buffer */
 };
 
 /* The life of a worker in the process that was just forked for it. */
@@ -51,17 +78,32 @@ void pf_inet_serve(const struct pf_recipe *recipe);
 /* birth.c: forget the master; become a worker of this recipe. */
 void pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage);
 
+/* birth.c: give up what the master kept and nobody who talks to clients should have. 0 or a
+ * negative errno. */
+PF_MUST_USE int pf_worker_give_up(const struct pf_recipe *recipe);
+
 /* serve.c: accept, handle, close, until asked to leave. */
 void pf_worker_serve(struct prefork_worker *w);
 
 /* serve.c: one connected socket (consumed) that came in at a listener. */
 void pf_worker_connection(struct prefork_worker *w, int fd, const struct pf_listener *l);
 
-/* worker.c: a worker without a master; up to and with child_init_hook. */
-struct prefork_worker *pf_worker_alone(const struct pf_heritage *heritage);
+/* worker.c: become a worker in this process, of which it is not all: there is no master
+ * (alone is NULL), or this process is it. role is the first word of its state in the title.
+ * Then what comes before the first connection: 0, or what child_init_hook refused with;
+ * what its handler does, until it should leave; and the end of being a worker. */
+struct prefork_worker *pf_worker_alone(const struct pf_heritage *heritage,
+                                       const struct pf_alone *alone, const char *role);
+PF_MUST_USE int pf_worker_get_ready(struct prefork_worker *w);
+void pf_worker_work(struct prefork_worker *w);
+void pf_worker_retire(struct prefork_worker *w);
+
+/* worker.c: let SIGTERM, SIGINT and SIGQUIT end this process where it is. */
+void pf_worker_end_by_signal(void);
 
 /* worker.c: child_finish_hook, and what the program printed. */
 void pf_worker_finish(struct prefork_worker *w);
+
 /* admit.c: may the present connection be served? A denial is logged. */
 bool pf_worker_admits(struct prefork_worker *w);
 
@@ -71,10 +113,16 @@ const char *pf_worker_peer_name(struct prefork_conn *c);
 /* serve.c: tell about w->conn, serve or deny it, with the hooks around it. */
 void pf_worker_handle(struct prefork_worker *w);
 
+/* account.c: w->conn was opened; close it, and write its line in the access log if the
+ * program wrote none. */
+void pf_account_begin(struct prefork_worker *w);
+void pf_account_close(struct prefork_worker *w);
+
 /* datagram.c: a buffer, if there are sockets for datagrams; then: receive one from this
  * listener as pf_datagram_receive(), and serve it and some of those behind it. True: the
  * listener was left out of the wait and has to be put back. */
 void pf_datagrams_prepare(struct prefork_worker *w);
+void pf_datagrams_forget(struct prefork_worker *w);
 PF_MUST_USE int pf_datagrams_take(struct prefork_worker *w, const struct pf_listener *l,
                                   int *ret_errnum);
 bool pf_datagrams_serve(struct prefork_worker *w, const struct pf_listener *l);
@@ -82,6 +130,10 @@ bool pf_datagrams_serve(struct prefork_worker *w, const struct pf_listener *l);
 /* secure.c: the handshake, if the connection came in on a port with TLS. False: it failed,
  * which is logged and told to the program; the connection is good for nothing. */
 bool pf_worker_secure(struct prefork_worker *w);
+
+/* departure.c: let the master know when the client of the present connection goes, if it
+ * wants to. */
+void pf_worker_watch_client(struct prefork_worker *w);
 
 /* nowait.c: prepare the environment once; then a program for each connection. */
 void pf_nowait_prepare(struct prefork_worker *w);
@@ -116,14 +168,30 @@ void pf_worker_stop_server(struct prefork_worker *w, const char *reason);
 void pf_worker_leave(struct prefork_worker *w);
 void pf_worker_leave_by_signal(int signum);
 
+/* score.c: the line on the scoreboard. The worker starts; it does this now; it has the
+ * connection w->conn; an answer to it begins; the program gave itself a label ("": none).
+ */
+void pf_worker_score_open(struct prefork_worker *w);
+void pf_worker_score(struct prefork_worker *w, char state);
+void pf_worker_score_connection(struct prefork_worker *w);
+void pf_worker_score_answer(struct prefork_worker *w);
+void pf_worker_score_label(struct prefork_worker *w, const char *label);
+
+/* score.c: a loop of the program's own has work; idle before, or reading again after
+ * something else, means that it is new work. And: as prefork_update_scoreboard(). */
+void pf_worker_score_work(struct prefork_worker *w, char state);
+PF_MUST_USE int pf_worker_update_score(struct prefork_worker *w, char state);
+
 /* worker.c: the worker that this process is; NULL: it is none. */
 struct prefork_worker *pf_worker_here(void);
 
 /* worker.c: look at the channel; true if this worker should leave. */
 bool pf_worker_is_asked(struct prefork_worker *w);
 
-/* worker.c: the title as it is while the program sets none. */
+/* worker.c: the title as it is while the program sets none; the program sets one, or (NULL)
+ * gives it back. */
 void pf_worker_title(const struct prefork_worker *w);
+void pf_worker_label(struct prefork_worker *w, const char *label);
 
 /* worker.c: say so on the board and in the title; nothing in a dequeue process. */
 void pf_worker_say_idle(struct prefork_worker *w);

@@ -10,8 +10,10 @@
 #include "link/wire.h"
 #include "net/tls.h"
 #include "os/clock.h"
+#include "os/departure.h"
 #include "os/fd.h"
 #include "os/memory.h"
+#include "os/notify.h"
 #include "os/process.h"
 #include "os/share.h"
 #include "os/signal.h"
@@ -20,14 +22,17 @@
 #include "sim.h"
 #include "worker/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    PAGE_BYTES = 64, /* as large as the board needs: ten thousand real ones are slow */
+    PAGE_BYTES = 256, /* as large as the board needs: ten thousand real ones are slow */
 };
+
+static_assert(sizeof(struct pf_board_slot) <= PAGE_BYTES, "a slot fits into a page");
 
 /* ---- time ---------------------------------------------------------------------------- */
 
@@ -35,6 +40,12 @@ pf_time
 pf_clock_now(void)
 {
     return sim.now;
+}
+
+int64_t
+pf_clock_epoch(void)
+{
+    return 0;
 }
 
 void
@@ -187,6 +198,21 @@ release_if_done(unsigned index)
     if (!p->master_end_open &&
         (p->state == SIM_UNBORN || (p->state == SIM_ZOMBIE && p->pidfd < 0)))
         process_release(index);
+}
+
+int
+pf_notify_open(pf_time *ret_watchdog)
+{
+    *ret_watchdog = PF_NEVER;
+    return PF_NOTIFY_NOBODY;
+}
+
+int
+pf_notify_send(int fd, const char *text)
+{
+    (void)fd;
+    (void)text;
+    return -EAGAIN;
 }
 
 void
@@ -360,11 +386,6 @@ pf_signal_close(int *fd)
     pf_fd_close(fd);
 }
 
-void
-pf_signal_forget(void)
-{
-}
-
 const char *
 pf_signal_name(int signum)
 {
@@ -481,6 +502,49 @@ pf_share_page_claim(struct pf_share_pages *pages, size_t index)
     sim_fail("a child ran in the master's process");
 }
 
+/* ---- the scoreboard's file: there is none
+ * ------------------------------------------------------------------------------- */
+
+enum pf_score_damage
+pf_score_file_damage(const struct pf_score_file *f)
+{
+    (void)f;
+    sim_fail("a file that nobody opened was looked at");
+}
+
+int
+pf_score_file_write(struct pf_score_file *f, unsigned slot,
+                    const struct pf_score_line *line)
+{
+    (void)f;
+    (void)slot;
+    (void)line;
+    sim_fail("a file that nobody opened was written");
+}
+
+int
+pf_score_file_write_totals(struct pf_score_file *f, const struct pf_score_totals *totals)
+{
+    (void)f;
+    (void)totals;
+    sim_fail("a file that nobody opened was written");
+}
+
+struct pf_score *
+pf_score_file_claim(const struct pf_score_file *f, unsigned slot)
+{
+    (void)f;
+    (void)slot;
+    sim_fail("a child ran in the master's process");
+}
+
+void
+pf_score_file_leave(struct pf_score_file *f)
+{
+    (void)f;
+    sim_fail("a child ran in the master's process");
+}
+
 /* ---- the channel
  * -------------------------------------------------------------------------------- */
 
@@ -589,6 +653,62 @@ pf_wire_is_over(int fd)
     sim_fail("descriptor %d is a wire", fd);
 }
 
+/* ---- clients that go: no world wants to know
+ * ------------------------------------------------------------------------------------ */
+
+int
+pf_departures_open(void)
+{
+    sim_fail("clients are watched");
+}
+
+void
+pf_master_departed(struct pf_master *m, unsigned slot)
+{
+    (void)m;
+    sim_fail("the client of slot %u has gone", slot);
+}
+
+bool
+pf_master_heeds_departures(const struct pf_master *m)
+{
+    (void)m;
+    return false;
+}
+
+void
+pf_master_unwatch_departures(struct pf_master *m, unsigned slot)
+{
+    (void)m;
+    (void)slot;
+}
+
+int
+pf_master_open_patrol(struct pf_master *m)
+{
+    (void)m;
+    return 0;
+}
+
+void
+pf_master_close_patrol(struct pf_master *m)
+{
+    (void)m;
+}
+
+void
+pf_master_patrol(struct pf_master *m)
+{
+    (void)m;
+}
+
+pf_time
+pf_master_patrol_at(const struct pf_master *m)
+{
+    (void)m;
+    return PF_NEVER;
+}
+
 /* ---- processes
  * ------------------------------------------------------------------------------------ */
 
@@ -693,6 +813,53 @@ pf_worker_main(const struct pf_heritage *heritage)
 {
     (void)heritage;
     sim_fail("a worker's code runs in the master");
+}
+
+/* ---- files
+ * ----------------------------------------------------------------------------------------
+ */
+
+/* No master of this kernel has any. */
+int
+pf_watch_look(const struct pf_watch *w, const char *path, struct pf_identity *ret_identity)
+{
+    (void)w;
+    (void)ret_identity;
+    sim_fail("a look at %s", path);
+}
+
+int
+pf_watch_listen(struct pf_watch *w)
+{
+    (void)w;
+    return -ENOSYS;
+}
+
+int
+pf_watch_add(struct pf_watch *w, const char *path)
+{
+    (void)w;
+    (void)path;
+    return -ENOSYS;
+}
+
+void
+pf_watch_deafen(struct pf_watch *w)
+{
+    (void)w;
+}
+
+bool
+pf_watch_hush(struct pf_watch *w)
+{
+    (void)w;
+    return false;
+}
+
+void
+pf_watch_close(struct pf_watch *w)
+{
+    (void)w;
 }
 
 /* ---- doors

@@ -159,6 +159,67 @@ tide(void)
     sim.script = live_tide;
 }
 
+/* ---- a load above max_servers
+ * --------------------------------------------------------------------- */
+
+/* Twice as many come as can be served, for a minute and a half; then few; then again. */
+static void
+live_full(unsigned second)
+{
+    const uint64_t *told = sim.counts.by_reason;
+
+    if (second == 90 || second == 190) {
+        SIM_CHECK(told[PF_REASON_FULL] == (second == 90 ? 2u : 3u),
+                  "told %llu times to be full", (unsigned long long)told[PF_REASON_FULL]);
+        sim.arrival = PF_SECOND;
+    }
+    if (second == 170) {
+        SIM_CHECK(told[PF_REASON_ROOM] == 1, "told %llu times to have room",
+                  (unsigned long long)told[PF_REASON_ROOM]);
+        sim.arrival = 5 * PF_MILLISECOND;
+    }
+    if (second == 190)
+        sim_world_stop();
+}
+
+static void
+full(void)
+{
+    sim.policy.max_servers = 10;
+    sim.policy.max_spare_servers = 4;
+    sim.program.request_least = sim.program.request_most = 100 * PF_MILLISECOND;
+    sim.program.even = true;
+    sim.arrival = 5 * PF_MILLISECOND;
+    sim.backlog = 64;
+    sim.script = live_full;
+}
+
+/* The one worker is busy half of the time and nobody waits: the last idle place is taken
+ * with each connection. */
+static void
+live_brink(unsigned second)
+{
+    if (second == 10)
+        before = sim.counts;
+    if (second != 310)
+        return;
+    SIM_CHECK(sim.counts.by_reason[PF_REASON_FULL] == 0, "told to be full");
+    SIM_CHECK(sim.counts.turns - before.turns <= 301, "%llu turns in 300 seconds",
+              (unsigned long long)(sim.counts.turns - before.turns));
+    sim_world_stop();
+}
+
+static void
+brink(void)
+{
+    sim.policy.sizing = PF_SIZING_STATIC;
+    sim.policy.min_servers = sim.policy.max_servers = 1;
+    sim.program.request_least = sim.program.request_most = 5 * PF_MILLISECOND;
+    sim.program.even = true;
+    sim.arrival = 10 * PF_MILLISECOND;
+    sim.script = live_brink;
+}
+
 /* ---- a program that cannot start
  * -------------------------------------------------------------- */
 
@@ -193,6 +254,8 @@ static const struct {
     {"random-load", random_load},
     {"ten-thousand", ten_thousand},
     {"tide", tide},
+    {"full", full},
+    {"brink", brink},
     {"doomed", doomed},
 };
 

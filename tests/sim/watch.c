@@ -12,6 +12,7 @@
 #include "core/size.h"
 #include "link/channel.h"
 #include "log/log.h"
+#include "log/outlet.h"
 #include "sim.h"
 
 #include <errno.h>
@@ -111,28 +112,32 @@ pf_log(enum prefork_log_level level, const char *format, ...)
     va_end(args);
 }
 
-/* The log stays the same in every life. */
+/* The outlets stay the same in every life. */
 uint32_t
-pf_log_mark(void)
+pf_outlet_mark(enum pf_outlet outlet)
 {
+    (void)outlet;
     return 1;
 }
 
 int
-pf_log_fd(void)
+pf_outlet_fd(enum pf_outlet outlet)
 {
+    (void)outlet;
     return -1;
 }
 
 int
-pf_log_renew(void)
+pf_outlet_renew(enum pf_outlet outlet)
 {
+    (void)outlet;
     return -EINVAL;
 }
 
 int
-pf_log_repair(pf_time now)
+pf_outlet_repair(enum pf_outlet outlet, pf_time now)
 {
+    (void)outlet;
     (void)now;
     return -EINVAL;
 }
@@ -162,7 +167,7 @@ same_plan(const struct pf_plan *a, const struct pf_plan *b)
 {
     bool same = a->count == b->count && a->deadline == b->deadline &&
                 a->wake_below == b->wake_below && a->watch_doors == b->watch_doors &&
-                a->finished == b->finished;
+                a->news == b->news && a->finished == b->finished;
 
     for (unsigned i = 0; same && i < a->count; i++)
         same = same_action(&a->actions[i], &b->actions[i]);
@@ -260,6 +265,12 @@ watch_plan(const struct pf_plan *plan, const struct pf_pool *pool,
               "%u births planned for %u alive of %u", births, pf_pool_alive(pool),
               policy->max_servers);
     SIM_CHECK(births <= PF_PLAN_BIRTHS_MAX, "%u births in one plan", births);
+    SIM_CHECK(plan->news != PF_REASON_FULL ||
+                  (plan->queued > 0 && pf_pool_alive(pool) >= policy->max_servers &&
+                   pool->count[PF_LIFE_IDLE] + pool->count[PF_LIFE_STARTING] == 0),
+              "told to be full with %u waiting, %u alive, %u idle", plan->queued,
+              pf_pool_alive(pool), pool->count[PF_LIFE_IDLE]);
+    sim.counts.by_reason[plan->news]++;
 }
 
 static bool
@@ -358,7 +369,7 @@ is_changing(const struct pf_board *b, unsigned used)
     for (unsigned i = 0; i < used; i++) {
         const struct pf_board_slot *s = pf_board_slot(b, i);
         uint32_t state = s ? atomic_load(&s->state) : PF_BOARD_BUSY;
-        if (b->counted[i] && (state == PF_BOARD_TO_IDLE || state == PF_BOARD_TO_BUSY))
+        if (b->notes[i].counted && (state == PF_BOARD_TO_IDLE || state == PF_BOARD_TO_BUSY))
             return true;
     }
     return false;

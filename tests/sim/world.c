@@ -346,6 +346,7 @@ sim_world_live(void)
     struct pf_master master;
     struct pf_error error = {0};
     struct pf_master_setup setup = {
+        .herald = {.fd = -1},
         .recipe = &sim.recipe,
         .policy = &sim.policy,
         .listeners = &sim.listeners,

@@ -14,13 +14,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import support  # noqa: E402
 
-TIME_LIMIT = max(60, 4 * support.PATIENCE)
+TIME_LIMIT = support.campaign(max(60, 4 * support.PATIENCE), 1200)
 
 
 def pytest_configure(config):
     """Markers, and the duty of looking after orphans."""
     config.addinivalue_line("markers", "root: needs to be run as root")
-    config.addinivalue_line("markers", "shows(id, ...): rows of tests/conformance/inventory")
+    config.addinivalue_line("markers", "shows(id, ...): rows of tests/conformance/*.inventory")
     config.addinivalue_line("markers", "ipv6: needs IPv6 on the loopback interface")
     support.adopt_orphans()
 

@@ -21,6 +21,7 @@ Environment:
     PREFORK_WRAPPER      command put in front of every server, such as "valgrind -q"
     PREFORK_TEST_CFLAGS  more flags for test programs, such as -fsanitize=address
     PREFORK_PATIENCE     seconds a condition may take (default 15)
+    PREFORK_CAMPAIGN     tests named test_campaign_* run at their full size (./dev campaign)
 """
 
 import ctypes
@@ -45,11 +46,18 @@ PROGRAMS = Path(__file__).resolve().parent / "programs"
 PATIENCE = float(os.environ.get("PREFORK_PATIENCE", "15"))
 ANY_PORT = "127.0.0.1:0"
 
+IN_CAMPAIGN = os.environ.get("PREFORK_CAMPAIGN", "") != ""
+
 _POLL = 0.004  # seconds between two looks at a condition
 _PR_SET_CHILD_SUBREAPER = 36
 _REPORTS = re.compile(
     r"ERROR: (?:Address|Leak|Thread|Memory)Sanitizer|runtime error: "
     r"|AddressSanitizer:DEADLYSIGNAL|ERROR SUMMARY: [1-9]")
+
+
+def campaign(short, full):
+    """How much a test named test_campaign_* does: short in ./dev test, full by itself."""
+    return full if IN_CAMPAIGN else short
 
 
 def wait_until(predicate, message="the condition", timeout=None, details=None):

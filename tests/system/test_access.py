@@ -114,12 +114,12 @@ def test_a_denial_runs_its_hooks_and_says_why(server):
     s = start(server, cidr_deny="127.0.1.0/24")
     assert visit(s, "127.0.1.9") == DENIED
     s.wait_log("hook: post_process_request, denied")
-    assert s.find_log("hook: request_denied for tcp")
+    assert s.wait_log("hook: request_denied for tcp")
     assert not s.find_log("hook: allow_deny")
     assert reason(s, "127.0.1.9") == "cidr_deny has 127.0.1.0 to 127.0.1.255"
     assert visit(s, "127.0.0.4") != DENIED
     s.wait_log("hook: post_process_request, allowed")
-    assert s.find_log("hook: allow_deny for tcp")
+    assert s.wait_log("hook: allow_deny for tcp")
 
 
 def test_a_hook_denies_what_rules_allow(server):
@@ -315,7 +315,7 @@ def test_rules_as_the_manual_of_the_reference_has_them(server, tmp_path):
                     "cidr_deny   192.0.2.4/30\n")
     s = start(server, conf_file=conf)
     assert visit(s, "127.0.0.4") == ("-", "127.0.0.4")
-    assert s.find_log("access: deny has 1 patterns and 1 blocks, allow has 2 and 2; whoever no "
+    assert s.wait_log("access: deny has 1 patterns and 1 blocks, allow has 2 and 2; whoever no "
                       "rule names is denied")
 
 
@@ -326,12 +326,12 @@ def test_W38_deny_rules_alone_leave_the_rest_in(server):
     """A configuration of deny rules denied everybody. Here it denies whom it names, and a
     line at start says what happens to the rest."""
     s = start(server, cidr_deny="127.0.0.4")
-    assert s.find_log(r"notice: access: deny has 0 patterns and 1 blocks, .*; whoever no rule "
+    assert s.wait_log(r"notice: access: deny has 0 patterns and 1 blocks, .*; whoever no rule "
                       r"names is allowed \(access_default auto\)")
     assert visit(s) != DENIED and visit(s, "127.0.0.4") == DENIED
     s.stop()
     s = start(server, cidr_deny="127.0.0.4", access_default="deny")
-    assert s.find_log(r"notice: access: .* is denied \(access_default deny\)")
+    assert s.wait_log(r"notice: access: .* is denied \(access_default deny\)")
     assert visit(s) == DENIED
 
 
@@ -346,7 +346,7 @@ def test_W38_a_pattern_is_the_whole_text(server):
 def test_W38_a_pattern_for_names_without_names_is_told(server):
     """It could never match, and nobody said so. Here a notice does."""
     s = start(server, deny=r".*\.example\.com")
-    assert s.find_log(r"notice: deny: \.\*\\\.example\\\.com \(--deny\) can match no address, "
+    assert s.wait_log(r"notice: deny: \.\*\\\.example\\\.com \(--deny\) can match no address, "
                       "and names are not looked up: reverse_lookups is off")
 
 

@@ -353,7 +353,6 @@ def test_a_file_full_of_nul_bytes(server, tmp_path):
     ({"max_spare_servers": 9, "max_servers": 3}, "max_spare_servers 9 "),
     ({"min_spare_servers": 9, "max_spare_servers": 3}, "min_spare_servers 9 "),
     ({"min_spare_servers": 9, "min_servers": 3}, "min_spare_servers 9 "),
-    ({"min_servers": 0}, "min_servers 0 "),
     ({"min_servers": 1, "sizing": "ondemand"}, "min_servers 1 (--min-servers) must be 0"),
     ({"handler": "wait", "sizing": "dynamic"}, "sizing dynamic (--sizing)"),
 ])

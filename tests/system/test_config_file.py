@@ -11,12 +11,13 @@ import grp
 import json
 import pwd
 import re
+import socket
 import subprocess
 
 import pytest
 
 from support import REPO, Log, flags, proc_status
-from test_check import CONFIG, OK, USAGE, check, complaint, effective, write
+from test_check import CONFIG, OK, SYSTEM, USAGE, check, complaint, effective, write
 
 DEFINITIONS = REPO / "src/config/settings.def"
 
@@ -517,3 +518,32 @@ def test_an_address_of_ipv6_keeps_its_colons(server, tmp_path):
     assert done.returncode == 0
     for line in ("deny = ::1 ", "host = ::1 ", "port = ::1, 80 ", "cidr_deny = ::/0 ", "listen 5 "):
         assert f"\n{line}" in "\n" + done.stdout
+
+
+# ---- values that only the system refuses ---------------------------------------------------
+
+
+@pytest.mark.parametrize("line", [
+    "port 127.0.0.1:{port}",
+    "pid_file {missing}/pid",
+    "lock_file {missing}/lock",
+    "log_file {missing}/log",
+])
+def test_a_value_that_the_system_refuses_is_told_with_its_line(server, tmp_path, line):
+    """What shows only when something is opened is told with file and line all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        line = line.format(port=taken.getsockname()[1], missing=tmp_path / "missing")
+        before = "" if line.startswith("port") else "port 127.0.0.1:0"
+        conf = tmp_path / write(tmp_path, f"serialize flock\n{before}\n{line}\n")
+        done = server.prefork("serve", *flags(conf_file=conf), "cat")
+    assert done.returncode == SYSTEM
+    last = done.stderr.splitlines()[-1]
+    assert re.match(rf"prefork serve: {re.escape(str(conf))}:3: ", last), last
+
+
+def test_a_value_of_the_command_line_has_no_line(server, tmp_path):
+    """Only what stands in a file is told with one."""
+    done = server.prefork("serve", *flags(port="127.0.0.1:0", pid_file=tmp_path / "no/pid"),
+                          "cat")
+    assert done.returncode == SYSTEM
+    assert done.stderr.splitlines()[-1].startswith("prefork serve: pid_file ")

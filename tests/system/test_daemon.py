@@ -242,7 +242,7 @@ def test_log_level_limits_what_is_logged(server, tmp_path):
     assert quiet.text() == ""
     loud = server.start("echo", **ONE, log_level=4)
     assert loud.stop() == 0
-    assert loud.find_log(r" debug: worker \d+ ended with status 0")
+    assert loud.wait_log(r" debug: worker \d+ ended with status 0")
 
 
 @pytest.mark.shows("hook:log_time")
@@ -261,7 +261,7 @@ def test_every_line_of_the_log_has_its_shape(server):
     lines = s.text().splitlines()
     assert len(lines) > 5
     assert not [line for line in lines if not re.fullmatch(shape, line)]
-    assert s.find_log(r"client said a\\x1B\[2Jb\\x0D\\x0A$")
+    assert s.wait_log(r"client said a\\x1B\[2Jb\\x0D\\x0A$")
 
 
 # ---- the pid file --------------------------------------------------------------------------
@@ -410,6 +410,31 @@ def test_a_pid_file_where_there_is_no_directory(server, tmp_path):
     assert f"pid_file {tmp_path}/no/pid: No such file or directory" in lines[0]
 
 
+def test_the_names_of_proc_daemon_prefork(server, tmp_path):
+    """name, prefork, max_children, daemonize, pid_path and error_log_path; after_init,
+    before_shutdown and shutdown(reason), which is prefork_stop()."""
+    program = server.build("""#include <prefork/prefork.h>
+        static int after_init(void *d) { (void)d;
+            prefork_log(PREFORK_LOG_NOTICE, "after_init"); return 0; }
+        static void before_shutdown(const char *reason, void *d) { (void)d;
+            prefork_log(PREFORK_LOG_NOTICE, "before_shutdown %s", reason); }
+        static void request(struct prefork_conn *c, void *d) { char line[80]; (void)d;
+            prefork_printf(c, "parent %d\\n", prefork_is_parent());
+            if (prefork_gets(c, line, sizeof line) > 0) prefork_stop("enough"); }
+        int main(int argc, char **argv) { return prefork_main(argc, argv, &(struct prefork_app){
+            .name = "named", .after_init = after_init, .process_request = request,
+            .before_shutdown = before_shutdown}); }""")
+    s = server.start(program, prefork=2, max_children=3, daemonize=1, pid_path=tmp_path / "pid",
+                     error_log_path=tmp_path / "log")
+    assert (tmp_path / "pid").read_text() == f"{s.pid}\n"
+    assert title_of(s.pid) == "named: master"
+    assert s.wait_log("notice: starting: 2 to 3 workers")
+    assert s.wait_log(rf"named\[{s.pid}\] notice: after_init")
+    assert s.ask(b"stop\n") == b"parent 0\n"
+    assert s.wait_exit() == 0
+    assert s.wait_log("notice: before_shutdown enough")
+
+
 # ---- users and groups ----------------------------------------------------------------------
 
 
@@ -526,6 +551,7 @@ def can_nobody_run(path):
 
 
 @pytest.mark.root
+@pytest.mark.shows("arg:require_root")
 def test_require_root_as_an_ordinary_user(server):
     """Refused at once, in one line."""
     if not can_nobody_run(EXAMPLES / "echo"):
@@ -537,6 +563,7 @@ def test_require_root_as_an_ordinary_user(server):
 
 
 @pytest.mark.root
+@pytest.mark.shows("arg:require_root")
 def test_require_root_as_root(server):
     """Serves."""
     assert server.start("echo", **ONE, require_root=1).ask(b"hello\n") == b"hello\n"

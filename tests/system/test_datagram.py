@@ -37,7 +37,7 @@ CONFIG = 78
 def test_echo(server, port, ask_at):
     """By IPv4, by IPv6, by one socket for both: the answer comes from the address asked."""
     s = server.start("echo", SMALL, port=port)
-    assert s.find_log(r"listening on \S+ \(udp\)$")
+    assert s.wait_log(r"listening on \S+ \(udp\)$")
     for host in ask_at:
         assert ask((host, s.port), b"one\ntwo\n") == b"one\ntwo\n"
         assert ask((host, s.port), b"") == b""
@@ -104,7 +104,7 @@ def test_the_same_udp_port_twice_is_one_socket(server):
         port = f"127.0.0.1:{probe.getsockname()[1]}/udp"
     s = start(server, [port, port])
     assert len(s.listeners) == 1
-    assert s.find_log("is named twice: one socket serves both")
+    assert s.wait_log("is named twice: one socket serves both")
 
 
 def test_two_servers_never_share_a_udp_port(server):
@@ -230,7 +230,7 @@ def test_max_requests_counts_datagrams(server):
         assert counts.count(1) >= 3
     s.wait_log(r"max_requests")
     assert s.stop() == 0
-    assert s.find_log(r"stopped after 35 connections")
+    assert s.wait_log(r"stopped after 35 connections")
 
 
 def test_max_requests_is_exact_in_a_run(server, tmp_path):
@@ -258,7 +258,7 @@ def test_forms_of_a_unix_datagram_socket(server, tmp_path, form):
     path = tmp_path / "s"
     s = server.start("echo", SMALL, port=form.format(path), socket_mode="0620")
     assert path.stat().st_mode & 0o777 == 0o620
-    assert s.find_log(rf"listening on {path} \(unixdgram\)$")
+    assert s.wait_log(rf"listening on {path} \(unixdgram\)$")
     assert ask(path, b"hello", tmp_path / "client") == b"hello"
     assert s.stop() == 0
     assert not path.exists()
@@ -443,9 +443,24 @@ def test_inherited_datagram_sockets(server, tmp_path):
             assert (tmp_path / "s").is_socket()
 
 
+def reserved(number):
+    """A TCP socket that keeps this number for a server, or None: somebody has it."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        s.bind(("127.0.0.1", number))
+    except OSError:
+        s.close()
+        return None
+    return s
+
+
 def test_a_udp_port_adopts_the_inherited_socket(server):
     """And not the TCP socket of the same number."""
-    with bound() as udp:
+    udp = bound()
+    while not (tcp := reserved(udp.getsockname()[1])):
+        udp = bound()
+    with udp, tcp:
         number = udp.getsockname()[1]
         s = hand_in(server, [udp], port=[f"127.0.0.1:{number}/udp", f"127.0.0.1:{number}/tcp"])
         assert len(s.listeners) == 2

@@ -59,7 +59,7 @@ def test_who_does_not_finish_gets_sigterm(server, clients, signum, timeout):
     s.signal(signum)
     assert s.wait_exit() == 0
     assert held.is_cut()
-    assert s.find_log(r"sent SIGTERM to \d+ workers?: the server stops")
+    assert s.wait_log(r"sent SIGTERM to \d+ workers?: the server stops")
     assert not s.find_log("sent SIGKILL")
 
 
@@ -69,7 +69,7 @@ def test_who_does_not_hear_sigterm_gets_sigkill(server, clients, signum, timeout
     clients.say(s, "stubborn")
     s.signal(signum)
     assert s.wait_exit() == 0
-    assert s.find_log(r"sent SIGTERM to \d+ workers?: the server stops(?s:.)*"
+    assert s.wait_log(r"sent SIGTERM to \d+ workers?: the server stops(?s:.)*"
                       "sent SIGKILL to 1 worker: the server stops")
 
 
@@ -85,7 +85,7 @@ def test_each_further_signal_goes_one_step_further(server, clients):
         s.wait_workers(1)  # the stubborn one
     s.signal(SIGTERM)
     assert s.wait_exit() == 0
-    assert s.find_log("sent SIGKILL to 1 worker")
+    assert s.wait_log("sent SIGKILL to 1 worker")
 
 
 @pytest.mark.shows("signal:parent:QUIT-deadline")
@@ -106,7 +106,7 @@ def test_a_stop_does_not_wait_for_workers_that_are_starting(server, tmp_path):
                      env={"POOL_GATE": str(gate)}, min_servers=2)
     s.wait_workers(2)
     assert s.stop() == 0
-    assert s.find_log("sent SIGTERM to 2 workers: the server stops")
+    assert s.wait_log("sent SIGTERM to 2 workers: the server stops")
 
 
 @pytest.mark.shows("hook:child_finish_hook")

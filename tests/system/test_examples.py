@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from support import EXAMPLES, converse, read_all, title_of
+from support import EXAMPLES, converse, read_all
 
 USAGE = 64
 
@@ -96,19 +96,7 @@ def test_http_client_that_goes_away(server):
     assert s.ask(b"GET / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-# ---- jobs, hello ---------------------------------------------------------------------------
-
-
-def test_jobs(server):
-    """No socket; each worker takes one job after the other and ends when asked to."""
-    s = server.start("jobs", port=None, min_servers=2, max_servers=4)
-    assert s.listeners == []
-    assert s.find_log("taking jobs$")
-    workers = s.wait_workers(2)
-    for pid in workers:
-        s.wait_log(rf"\[{pid}\] debug: job 2: ")
-    assert all(title_of(pid).startswith("jobs: ") for pid in workers)
-    assert s.stop() == 0
+# ---- hello (jobs has a file of its own) ----------------------------------------------------
 
 
 def test_hello_shared_object(server):

@@ -15,7 +15,7 @@ from signal import SIGKILL, SIGTERM
 
 import pytest
 
-from support import (EXAMPLES, converse, flags, is_alive, proc_status, read_line, title_of,
+from support import (EXAMPLES, Log, converse, flags, is_alive, proc_status, read_line, title_of,
                      wait_until)
 
 ONE = {"sizing": "static", "max_servers": 1}
@@ -59,7 +59,7 @@ def test_configure_hook_of_a_shared_object(server):
         static const struct prefork_app app = {.configure_hook = conf, .process_request = serve};
         PREFORK_MODULE(app);"""
     s = server.serve(server.build(source, shared=True))
-    assert s.find_log("starting: 1 to 1 workers")
+    assert s.wait_log("starting: 1 to 1 workers")
     assert s.ask() == b"x"
 
 
@@ -504,7 +504,7 @@ def test_a_loop_waits_for_its_descriptor_and_for_the_master(jobs):
     s.wait_log("job a, stopping 0")
     s.wait_workers(1, "idle")
     assert s.stop() == 0
-    assert s.find_log("wait gave -125, stopping 1")
+    assert s.wait_log("wait gave -125, stopping 1")
 
 
 def test_a_loop_that_returns_is_started_again(jobs):
@@ -520,8 +520,12 @@ def test_a_loop_that_returns_is_started_again(jobs):
 
 def test_a_loop_may_have_a_socket(server):
     """A port that is set is bound; the loop finds the worker's end of it by itself."""
-    s = server.start("jobs", **ONE, port="127.0.0.1:0")
+    access_log = server.directory / "access.log"
+    s = server.start("jobs", **ONE, port="127.0.0.1:0", access_log_path=access_log,
+                     env={"JOBS_SPOOL": server.directory / "spool"})
     assert len(s.listeners) == 1
     with socket.socket() as c:
         c.connect(s.address)
-    s.wait_log("job [2-9]:")
+    (server.directory / "job").write_text("sum 28")
+    (server.directory / "job").rename(server.directory / "spool/new/job")
+    Log(access_log).wait(r"job job, attempt 1, worker \d+: 56")

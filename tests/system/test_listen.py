@@ -175,7 +175,7 @@ def test_the_same_port_twice_is_one_socket(server):
         port = s.getsockname()[1]
     s = server.start("echo", **SMALL, port=[f"127.0.0.1:{port}", f"127.0.0.1:{port}"])
     assert s.listeners == [f"127.0.0.1:{port}"]
-    assert s.find_log("is named twice: one socket serves both")
+    assert s.wait_log("is named twice: one socket serves both")
 
 
 def test_a_port_in_use(server):

@@ -42,7 +42,7 @@ def start_with(server, env, wait="ready", **settings):
 def test_min_servers_are_started_at_once(server):
     s = start(server, min_servers=4)
     s.wait_workers(4, "idle")
-    assert s.find_log("started 4 workers: fewer than min_servers")
+    assert s.wait_log("started 4 workers: fewer than min_servers")
 
 
 @pytest.mark.shows("key:min_spare_servers", "hook:coordinate_children")
@@ -88,7 +88,7 @@ def test_a_surplus_above_max_spare_servers_is_retired(server, clients):
                 client.finish()
             s.wait_workers(4)
         assert watch.least == 4
-    assert s.find_log("asked to leave .*: never needed, more idle than max_spare_servers")
+    assert s.wait_log("asked to leave .*: never needed, more idle than max_spare_servers")
 
 
 def test_a_quiet_pool_goes_back_to_min_servers(server, clients):
@@ -97,7 +97,7 @@ def test_a_quiet_pool_goes_back_to_min_servers(server, clients):
     for client in clients.hold(s, 9).values():
         client.finish()
     s.wait_workers(3)
-    assert s.find_log("asked to leave .*: not needed for spare_timeout")
+    assert s.wait_log("asked to leave .*: not needed for spare_timeout")
 
 
 def test_workers_that_serve_are_not_retired(server, clients):

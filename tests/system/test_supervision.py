@@ -265,7 +265,7 @@ def test_W08_no_close_by_child_ends_the_worker_alone(server):
         assert c.ask("stop me") == "goes on"
         assert c.ask("pid") == str(pid)
     s.wait_until(lambda: s.workers("idle") not in ([], [pid]), "another worker")
-    assert s.find_log(rf"\[{pid}\] notice: finish$")
+    assert s.wait_log(rf"\[{pid}\] notice: finish$")
     with Talk(s) as c:
         assert c.ask("pid") == str(s.workers()[0])
     assert not s.find_log("stopping")
@@ -435,7 +435,7 @@ def test_dequeue_runs_between_init_and_finish(server):
         assert hooks_of(s, pid) == ["child_init_hook requests=0 kind=1",
                                     "dequeue kind=1 stopping=0",
                                     "child_finish_hook requests=0 kind=1"]
-        assert s.find_log(f"cleanup_dead_child_hook pid={pid} kind=1 slot=1 status=0 ")
+        assert s.wait_log(f"cleanup_dead_child_hook pid={pid} kind=1 slot=1 status=0 ")
     master = hooks_of(s, s.pid)
     at = master.index(f"register_child pid={pids[0]} kind=1")
     assert master[at - 1] == "pre_fork_hook kind=1"
@@ -451,7 +451,7 @@ def test_no_more_than_max_dequeue_at_a_time(server):
     assert len(serving(s)) == 1
     with Talk(s) as c:
         assert int(c.ask("pid")) not in first
-    assert len(s.find_log("started 1 dequeue process: check_for_dequeue$")) == 2
+    s.wait_log("started 1 dequeue process: check_for_dequeue$", count=2)
     os.kill(first[0], SIGKILL)
     s.wait_until(lambda: len(dequeues(s)) == 2 and first[0] not in dequeues(s), "the next")
     assert first[1] in dequeues(s)
@@ -471,7 +471,7 @@ def test_dequeue_is_asked_to_leave_at_the_end(server):
     (pid,) = s.wait_until(lambda: dequeues(s), "a dequeue process")
     s.wait_log("dequeue begins$")
     assert s.stop() == 0
-    assert s.find_log(rf"\[{pid}\] notice: finish$")
+    assert s.wait_log(rf"\[{pid}\] notice: finish$")
     assert not is_alive(pid)
 
 
@@ -482,7 +482,7 @@ def test_dequeue_is_asked_to_leave_at_a_restart(server):
     s.wait_log("dequeue begins$")
     s.signal(SIGHUP)
     s.wait_until(lambda: dequeues(s) not in ([], [old]), "its successor")
-    assert s.find_log(rf"\[{old}\] notice: finish$")
+    assert s.wait_log(rf"\[{old}\] notice: finish$")
 
 
 def test_a_dequeue_that_crashes_harms_nobody(server):
@@ -509,7 +509,7 @@ def test_dequeue_without_a_function_is_noted(server, program):
         s = server.serve("cat", **ONE, **FAST_DEQUEUE)
     else:
         s = server.start(server.program("family"), **ONE, **FAST_DEQUEUE, env={"NO_HOOKS": "1"})
-    assert s.find_log("check_for_dequeue: without effect, because there is no dequeue function")
+    assert s.wait_log("check_for_dequeue: without effect, because there is no dequeue function")
 
 
 # ---- signals to a single worker ------------------------------------------------------------
@@ -603,9 +603,11 @@ def test_W13_all_generations_are_alike(server):
     seen = [masks(pid) for pid in first]
     for signum in (SIGUSR1, SIGUSR2, SIGTTIN, 64):
         s.signal(signum)
-    os.kill(first[0], SIGKILL)
-    s.wait_until(lambda: s.workers("idle") and first[0] not in s.workers("idle"), "another")
     s.wait_log("SIGTTIN: min_servers 3, max_servers 3$")
+    s.wait_until(lambda: not set(first) & set(s.workers()), "another generation")
+    second = s.wait_workers(3, "idle")
+    os.kill(second[0], SIGKILL)
+    s.wait_until(lambda: second[0] not in s.workers(), "a death")
     seen += [masks(pid) for pid in s.wait_workers(3, "idle")]
     assert {SIGUSR1, SIGUSR2, SIGTTIN, 64} <= signals_in(seen[0][0])
     assert len(set(seen)) == 1
@@ -639,7 +641,7 @@ def test_W13_passing_on_keeps_the_meaning_to_the_master(server):
     s.wait_log(r"passed signal 1 \(HUP\) on to process", count=2)
     s.wait_until(lambda: len(s.workers("idle")) == 2 and not set(old) & set(s.workers()),
                  "new workers")
-    assert len(s.find_log("asked to leave 1 worker: workers are being replaced")) == 2
+    s.wait_log("asked to leave 1 worker: workers are being replaced", count=2)
 
 
 def test_sig_passthrough_reaches_dequeue_processes_and_programs(server):

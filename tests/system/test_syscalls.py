@@ -43,8 +43,9 @@ class Trace:
         return tracer == str(self.process.pid) or self.process.poll() is not None
 
     def _has_begun(self):
-        """The call in which the process was found; it is not counted."""
-        return self.path.exists() and self.path.read_text().startswith(("epoll_wait", "restart"))
+        """The call in which the process was found, or the next if that one had a time limit;
+        it is not counted."""
+        return self.path.exists() and self.path.read_text() != ""
 
     def __exit__(self, *_):
         self.process.send_signal(SIGINT)

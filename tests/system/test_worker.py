@@ -163,6 +163,7 @@ def test_all_hooks_in_the_documented_order(server):
     assert not s.find_log("WITHOUT DATA")
 
 
+@pytest.mark.shows("arg:before_shutdown")
 @pytest.mark.parametrize("signum, reason", [(SIGTERM, "TERM"), (SIGINT, "INT"), (SIGQUIT, "QUIT")])
 def test_before_shutdown_gets_the_reason(server, signum, reason):
     """The name of the signal."""
@@ -456,6 +457,7 @@ def test_by_default_the_connection_is_kept_off_standard_output(server):
 # ---- titles --------------------------------------------------------------------------------
 
 
+@pytest.mark.shows("arg:name")
 def test_titles_show_role_and_state(server):
     """For master and workers, before, while and after a connection."""
     s = server.start(server.program("hold"), sizing="static", max_servers=2)
@@ -477,6 +479,19 @@ def test_titles_are_clean_in_ps(server):
         "hold: master", "hold: worker idle"]
 
 
+def test_a_title_as_long_as_the_first_word_of_the_command_line(server, tmp_path):
+    """Has nothing behind it either, and shows the state."""
+    program = server.program("hold")
+    first_word = "./" + "x" * (len("hold: worker idle") - 2)
+    (tmp_path / first_word).symlink_to(program)
+    s = server.start(first_word, cwd=tmp_path, **ONE)
+    (worker,) = wait_rest(s, 1)
+    assert s.titles() == {s.pid: "hold: master", worker: "hold: worker idle"}
+    with s.connect() as c:
+        read_line(c)
+        assert s.titles()[worker] == "hold: worker busy"
+
+
 def test_the_name_of_the_process_is_that_of_the_server(server):
     """What top and killall show."""
     s = server.start(server.program("hold"), **ONE)
@@ -485,6 +500,7 @@ def test_the_name_of_the_process_is_that_of_the_server(server):
     assert names == {"hold"}
 
 
+@pytest.mark.shows("method:set_label")
 def test_a_program_may_show_its_own_label(server):
     """It stays over connections until it is given back."""
     s = server.start(server.program("probe"), **ONE)
@@ -519,7 +535,7 @@ def test_a_worker_without_descriptors_keeps_nobody_waiting(server, workers):
     worker = s.wait_log(r"\[(\d+)\] notice: ate [1-9]\d* descriptors").group(1)
     wait_rest(s, workers)
     assert s.ask(b"pid\n") != worker.encode() + b"\n"
-    assert s.find_log(rf"\[{worker}\] warning: cannot accept on .*: Too many open files")
+    assert s.wait_log(rf"\[{worker}\] warning: cannot accept on .*: Too many open files")
     assert len(s.find_log("cannot accept on")) < 20
 
 
@@ -557,7 +573,7 @@ def signal_set(text):
 
 
 @pytest.mark.shows("signal:child:CHLD", "signal:child:PIPE", "signal:child:TTIN",
-                   "signal:child:TTOU", "signal:child:HUP")
+                   "signal:child:TTOU", "signal:child:HUP", "method:child_sig_handlers")
 def test_a_worker_has_nothing_of_the_masters_signals(server):
     """None blocked, those of no use to it ignored, handlers for the four that end it."""
     s = server.start(server.program("probe"), **ONE)
@@ -569,6 +585,7 @@ def test_a_worker_has_nothing_of_the_masters_signals(server):
                                                                          signal.SIGHUP}
 
 
+@pytest.mark.shows("child:USR1", "child:USR2")
 def test_a_worker_inherits_the_mask_the_server_was_started_with(server):
     """What the operator blocked or ignored stays so; the master's own mask does not show."""
     def prepare():
@@ -605,7 +622,7 @@ def test_max_requests_is_exact_without_jitter(server):
     pids = [int(s.ask(b"pid\n")) for _ in range(23)]
     runs = collections.Counter(pids)
     assert list(runs.values()) == [5, 5, 5, 5, 3]
-    assert len(s.find_log(r"worker \d+ ended with status 0 .* and 5 requests")) == 4
+    s.wait_log(r"worker \d+ ended with status 0 .* and 5 requests", count=4)
 
 
 def test_jitter_shortens_and_never_lengthens(server):

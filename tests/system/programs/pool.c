@@ -6,7 +6,8 @@
  *     crash      dies of SIGABRT
  *     exit       calls exit(3)
  *     full       uses up its descriptors and keeps them: "PID is full"
- *     chatter    "PID talks", then write(2) until that fails: logs the errno, goes on
+ *     chatter    "PID talks", then write(2) until that fails for good (after the reset of a
+ *                connection comes EPIPE): logs the errno, goes on
  *
  * and from the environment, all of them paths:
  *
@@ -169,7 +170,7 @@ static void
 chatter(struct prefork_conn *c)
 {
     (void)prefork_printf(c, "%d talks\n", (int)getpid());
-    while (write(prefork_fd(c), "blah\n", 5) > 0)
+    while (write(prefork_fd(c), "blah\n", 5) > 0 || errno == ECONNRESET)
         continue;
     prefork_log(PREFORK_LOG_NOTICE, "%d is not heard: %s", (int)getpid(),
                 strerrorname_np(errno));

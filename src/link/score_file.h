@@ -1,0 +1,66 @@
+/* The scoreboard in a file, for other programs.
+ *
+ * Its layout stands in link/score.h. The master makes it and writes it by pwrite(2); a
+ * worker writes its own line, in a page that it has mapped. It is only ever written: the
+ * pool lives by the board (link/board.h), with or without this file. */
+#ifndef PF_LINK_SCORE_FILE_H
+#define PF_LINK_SCORE_FILE_H
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "link/score.h"
+
+#include <stdbool.h>
+
+enum pf_score_damage {
+    PF_SCORE_INTACT,
+    PF_SCORE_REMOVED, /* or replaced: our file has no name any more */
+    PF_SCORE_CUT,     /* somebody made it shorter */
+};
+
+struct pf_score_file {
+    const char *path;  /* borrowed; NULL: there is no file */
+    int directory;     /* of the file, for its removal; the master's */
+    int fd;            /* of the master, which holds the lock by it */
+    int page_fd;       /* the same file without the lock: for the pages of workers */
+    unsigned records;  /* there can be */
+    uint64_t *page;    /* where a page is put together */
+    size_t page_bytes; /* of each of them */
+};
+
+/* No file. */
+#define PF_SCORE_FILE_NONE                                                                 \
+    {                                                                                      \
+        .directory = -1, .fd = -1, .page_fd = -1                                           \
+    }
+
+/* Make the file at path (borrowed) for so many records, lock it, and have it say who this
+ * is (name, and started as in the head). What a server left there that is gone is replaced,
+ * of which told_left gets a sentence; everything else that is there is refused. 0, or a
+ * negative errno with the sentence and PREFORK_EXIT_SYSTEM; then nothing was made. */
+PF_MUST_USE int pf_score_file_open(struct pf_score_file *f, const char *path,
+                                   unsigned records, const char *name, int64_t started,
+                                   void (*told_left)(void *context, const char *text),
+                                   void *context, struct pf_error *error);
+
+/* In the master: is it still there, and whole? */
+enum pf_score_damage pf_score_file_damage(const struct pf_score_file *f);
+
+/* In the master, while nobody else writes this record: the whole page, with this line. 0 or
+ * a negative errno: the disk is full, or gone. */
+PF_MUST_USE int pf_score_file_write(struct pf_score_file *f, unsigned slot,
+                                    const struct pf_score_line *line);
+PF_MUST_USE int pf_score_file_write_totals(struct pf_score_file *f,
+                                           const struct pf_score_totals *totals);
+
+/* In a worker: its own record, of which nothing but what is written there is lost if the
+ * file is cut; NULL: no memory left. And: no way to the file any more, if there is one. */
+PF_MUST_USE struct pf_score *pf_score_file_claim(const struct pf_score_file *f,
+                                                 unsigned slot);
+void pf_score_file_leave(struct pf_score_file *f);
+
+/* In the master, at the end: remove the file if it is ours. 0; or a negative errno: it
+ * stays, and nobody holds its lock. PF_SCORE_FILE_NONE is fine. */
+PF_MUST_USE int pf_score_file_close(struct pf_score_file *f);
+
+#endif

@@ -1,0 +1,285 @@
+/* Starting, in order, up to the loop; and the way out in the opposite order.
+ *
+ *   inherited sockets   before anything forks: LISTEN_PID names this process
+ *   check               a drop that is not permitted ends the start here
+ *   umask               before anything is made
+ *   log, access log     with the starter's rights
+ *   background          from here on, failures are told to the starter
+ *   pid file            locked before anything is bound: a second start ends here
+ *   after_init          the program's first word
+ *   listeners           with the starter's rights
+ *   post_bind_hook
+ *   lock of serialize
+ *   watched files       while their paths mean what the starter meant
+ *   scoreboard_path
+ *   privileges          files handed over, chroot, drop; nothing below needs them
+ *   pre_loop_hook
+ *   the master          (startup.c) allocates what the loop needs
+ *   ---------------------------------------------------------------- the line
+ *   the loop            nothing may end the master any more but a finished plan
+ *
+ * A server without workers (min_servers 0) goes this way up to the master, in whose place
+ * the work itself begins (solo.c).
+ *
+ * Each step may fail; then what the earlier ones made is undone, and nothing was started.
+ */
+#include "master/prepare.h"
+
+#include "log/access_log.h"
+#include "log/log.h"
+#include "master/privileges.h"
+#include "net/inherit.h"
+#include "net/tls.h"
+#include "os/clock.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const struct prefork_app *
+app(const struct pf_startup *s)
+{
+    return &s->config->recipe.app;
+}
+
+static void
+note(void *context, const char *text)
+{
+    (void)context;
+    pf_log(PREFORK_LOG_NOTICE, "%s", text);
+}
+
+static int
+refused(struct pf_startup *s, const char *hook, int result)
+{
+    return pf_error_set(s->error, PREFORK_EXIT_CONFIG, ECANCELED,
+                        "%s refused to start (%d)", hook, result);
+}
+
+static int
+call(struct pf_startup *s, const char *name, int (*hook)(struct prefork *p, void *data))
+{
+    int r = hook ? hook(s->p, app(s)->data) : 0;
+
+    return r == 0 ? 0 : refused(s, name, r);
+}
+
+static int
+call_plain(struct pf_startup *s, const char *name, int (*hook)(void *data))
+{
+    int r = hook ? hook(app(s)->data) : 0;
+
+    return r == 0 ? 0 : refused(s, name, r);
+}
+
+static void
+set_umask(const struct pf_startup *s)
+{
+    if (s->config->daemon.has_umask)
+        (void)umask(s->config->daemon.umask); /* it gives the old one and cannot fail */
+}
+
+/* What was refused is the value of this setting. */
+static int
+blame(struct pf_startup *s, int r, const char *key, unsigned index)
+{
+    if (r < 0)
+        pf_config_blame(s->config, key, index, s->error);
+    return r;
+}
+
+static int
+open_logs(struct pf_startup *s)
+{
+    const char *access_log = s->config->daemon.access_log;
+    int r = pf_log_open_sink(&s->config->daemon.log, s->error);
+
+    if (r < 0)
+        return blame(s, r, "log_file", 0);
+    if (access_log)
+        r = pf_access_log_open(access_log, s->error);
+    return blame(s, r, "access_log_path", 0);
+}
+
+/* The service manager started this process, or the one that went before. */
+static void
+open_herald(struct pf_startup *s)
+{
+    pf_herald_open(&s->herald);
+    s->herald.forked = s->daemonized.verdict >= 0;
+}
+
+static int
+write_pid(struct pf_startup *s)
+{
+    return blame(s,
+                 pf_daemon_write_pid(&s->daemonized, s->config->daemon.pid_file, s->error),
+                 "pid_file", 0);
+}
+
+/* What config/ refuses for ports, for sockets that were handed in. */
+static int
+check_inherited(struct pf_startup *s)
+{
+    const struct pf_listeners *ls = s->listeners;
+
+    for (unsigned i = 0; i < ls->count; i++) {
+        if (pf_proto_is_datagram(ls->table[i].proto) &&
+            s->config->recipe.handler == PF_HANDLER_NOWAIT)
+            return pf_error_set(s->error, PREFORK_EXIT_CONFIG, EINVAL,
+                                "LISTEN_FDS: %s is for datagrams, which a program that is "
+                                "started for each connection cannot read: use handler wait",
+                                ls->table[i].address);
+    }
+    return 0;
+}
+
+/* A loop of the program's own needs no port, and sockets that were handed in stand for
+ * the port that nobody set. */
+static int
+open_listeners(struct pf_startup *s)
+{
+    const struct pf_config *config = s->config;
+
+    if (config->endpoints_by_default && (s->listeners->count > 0 || app(s)->main_loop))
+        return 0;
+    for (unsigned i = 0; i < config->endpoint_count; i++) {
+        int r =
+            pf_listeners_open(s->listeners, &config->endpoints[i], note, NULL, s->error);
+        if (r < 0)
+            return blame(s, r, "port", i);
+    }
+    pf_tls_prepare(s->listeners);
+    return 0;
+}
+
+static int
+open_turn(struct pf_startup *s)
+{
+    const struct pf_config *config = s->config;
+
+    return blame(s,
+                 pf_turn_open(&s->turn, config->recipe.serialize, config->daemon.lock_file,
+                              s->error),
+                 "lock_file", 0);
+}
+
+bool
+pf_prepare_reloads(const struct pf_startup *s)
+{
+    return s->config->reload.every != PF_NEVER && s->config->reload.count > 0;
+}
+
+static int
+open_watch(struct pf_startup *s)
+{
+    int r = pf_prepare_reloads(s) ? pf_watch_open(&s->watch) : 0;
+
+    if (r < 0)
+        return pf_error_set(s->error, PREFORK_EXIT_SYSTEM, -r,
+                            "auto_reload_check_every: cannot open /: %s", strerror(-r));
+    if (pf_prepare_reloads(s))
+        pf_master_watch_files(&s->watch, &s->config->reload);
+    return 0;
+}
+
+static int
+open_score_file(struct pf_startup *s)
+{
+    const struct pf_config *config = s->config;
+    const char *path = config->daemon.scoreboard_path;
+    int64_t now = pf_clock_now() + pf_clock_epoch();
+
+    if (!path)
+        return 0;
+    return blame(s,
+                 pf_score_file_open(&s->score_file, path,
+                                    pf_master_capacity(&config->policy),
+                                    config->recipe.name, now, note, NULL, s->error),
+                 "scoreboard_path", 0);
+}
+
+int
+pf_prepare(struct pf_startup *s)
+{
+    int r = pf_inherit_listen_fds(s->listeners, s->error);
+
+    if (r >= 0)
+        r = check_inherited(s);
+    if (r == 0)
+        r = pf_privileges_check(s->config, s->error);
+    if (r == 0) {
+        set_umask(s);
+        r = open_logs(s);
+    }
+    if (r == 0)
+        r = pf_daemon_start(&s->daemonized, &s->config->daemon, s->error);
+    pf_master_take_office(s->config->recipe.name);
+    if (r == 0)
+        open_herald(s);
+    if (r == 0)
+        r = write_pid(s);
+    if (r == 0)
+        r = call_plain(s, "after_init", app(s)->after_init);
+    if (r == 0)
+        r = open_listeners(s);
+    if (r == 0)
+        r = call(s, "post_bind_hook", app(s)->post_bind_hook);
+    if (r == 0)
+        r = open_turn(s);
+    if (r == 0)
+        r = open_watch(s);
+    if (r == 0)
+        r = open_score_file(s);
+    if (r == 0)
+        r = pf_privileges_give_up(s->config, s->daemonized.pid_fd, s->error);
+    if (r == 0)
+        r = call_plain(s, "pre_loop_hook", app(s)->pre_loop_hook);
+    if (r == 0)
+        r = pf_daemon_redirect(&s->config->daemon, s->error);
+    return r;
+}
+
+int
+pf_prepare_inet(struct pf_startup *s)
+{
+    int r = pf_privileges_check(s->config, s->error);
+
+    if (r == 0)
+        r = open_logs(s);
+    if (r == 0)
+        r = call_plain(s, "after_init", app(s)->after_init);
+    if (r == 0)
+        r = call(s, "post_bind_hook", app(s)->post_bind_hook);
+    if (r == 0)
+        r = pf_privileges_give_up(s->config, -1, s->error);
+    if (r == 0)
+        r = call_plain(s, "pre_loop_hook", app(s)->pre_loop_hook);
+    return r;
+}
+
+/* Whoever gave up root may not be allowed to remove the file, or lives where its path leads
+ * elsewhere. What stays says that the server has stopped. */
+static void
+close_score_file(struct pf_startup *s)
+{
+    const char *path = s->score_file.path;
+    int r = pf_score_file_close(&s->score_file);
+
+    if (r < 0)
+        pf_log(PREFORK_LOG_NOTICE, "scoreboard_path %s stays: %s", path, strerror(-r));
+}
+
+void
+pf_prepare_undo(struct pf_startup *s)
+{
+    pf_listeners_shut(s->listeners); /* without effect if the doors were closed */
+    pf_listeners_close(s->listeners);
+    pf_turn_close(&s->turn);
+    pf_herald_close(&s->herald);
+    pf_watch_close(&s->watch);
+    close_score_file(s);
+    pf_daemon_finish(&s->daemonized);
+    if (pf_daemon_tell(&s->daemonized, s->error->exit_code, s->error->text))
+        s->error->text[0] = '\0'; /* said: not twice */
+}

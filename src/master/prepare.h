@@ -1,0 +1,44 @@
+/* What a start opens before the loop, and gives back after it. */
+#ifndef PF_MASTER_PREPARE_H
+#define PF_MASTER_PREPARE_H
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "config/config.h"
+#include "link/score_file.h"
+#include "link/turn.h"
+#include "master/daemon.h"
+#include "master/herald.h"
+#include "master/master.h"
+#include "net/listener.h"
+#include "os/watch.h"
+
+/* A start under way. What was not opened is closed in its own way (-1, zero). */
+struct pf_startup {
+    struct prefork *p; /* for hooks; borrowed, like the next two */
+    const struct pf_config *config;
+    struct pf_listeners *listeners;
+    struct pf_turn turn;
+    struct pf_watch watch;
+    struct pf_score_file score_file;
+    struct pf_daemonized daemonized;
+    struct pf_herald herald;
+    struct pf_master master;
+    struct pf_error *error; /* the sentence of what went wrong; borrowed */
+};
+
+/* All steps up to the master. 0, or a negative errno with the sentence in s->error; then
+ * what was opened is still there for pf_prepare_undo(). */
+PF_MUST_USE int pf_prepare(struct pf_startup *s);
+
+/* The same where one connection was handed in: no port, no pid file, no pool. */
+PF_MUST_USE int pf_prepare_inet(struct pf_startup *s);
+
+/* Changes of files make a reload. */
+bool pf_prepare_reloads(const struct pf_startup *s);
+
+/* Give everything back, whatever there is; tell the starter, who is then told nothing
+ * twice: the sentence is "" afterwards. */
+void pf_prepare_undo(struct pf_startup *s);
+
+#endif
