@@ -435,18 +435,34 @@ pf_share_page_bytes(void)
     return PAGE_BYTES;
 }
 
-void *
-pf_share_open(size_t bytes)
+int
+pf_share_object_open(struct pf_share_object *share, size_t bytes)
 {
     sim.hints = calloc(1, bytes);
-    return sim.hints;
+    *share = (struct pf_share_object){.fd = -1, .memory = sim.hints, .bytes = bytes};
+    return sim.hints ? 0 : -ENOMEM;
+}
+
+/* There is only one, and descriptors mean nothing here. */
+int
+pf_share_object_adopt(struct pf_share_object *share, int fd, size_t bytes)
+{
+    (void)fd;
+    *share = (struct pf_share_object){.fd = -1, .memory = sim.hints, .bytes = bytes};
+    return 0;
 }
 
 void
-pf_share_close(void *memory, size_t bytes)
+pf_share_object_leave(struct pf_share_object *share)
 {
-    (void)bytes;
-    free(memory);
+    (void)share;
+}
+
+void
+pf_share_object_close(struct pf_share_object *share)
+{
+    free(share->memory);
+    share->memory = NULL;
 }
 
 void *
@@ -468,6 +484,14 @@ pf_share_pages_open(struct pf_share_pages *pages, size_t count)
     sim.pages = calloc(count, PAGE_BYTES);
     *pages = (struct pf_share_pages){.fd = -1, .memory = sim.pages, .count = count};
     return sim.pages ? 0 : -ENOMEM;
+}
+
+int
+pf_share_pages_adopt(struct pf_share_pages *pages, int fd, size_t count)
+{
+    (void)fd;
+    *pages = (struct pf_share_pages){.fd = -1, .memory = sim.pages, .count = count};
+    return 0;
 }
 
 void
