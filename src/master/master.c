@@ -1,7 +1,8 @@
 /* The master on one page.
  *
  * Facts in, plan, act, tell: pf_master_run() is that line. What needs no plan is tended
- * behind it: logs, the server's own files, the scoreboard's totals, the service manager.
+ * behind it: logs, the server's own files, the scoreboard's totals, the service manager,
+ * and what is stored for a next master.
  *
  * Everything a turn needs is allocated before the loop: tables sized for max_servers and
  * the room that TTIN may add. Nothing after pf_master_open() allocates, and nothing after
@@ -79,6 +80,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         .setup = *setup,
         .policy = *setup->policy,
         .herald = setup->herald,
+        .store = PF_STORE_NONE,
         .wait.fd = -1,
         .signals = -1,
         .wake = -1,
@@ -88,6 +90,8 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     r = allocate(m, capacity);
     if (r == 0)
         r = open_ears(m);
+    if (r == 0)
+        r = pf_store_open(m, setup->keeper, setup->fdstore);
     if (r == 0)
         r = pf_master_open_patrol(m);
     if (r == 0 && pf_master_runs_programs(m))
@@ -175,6 +179,7 @@ pf_master_run(struct pf_master *m)
         pf_master_tend_files(m);
         pf_master_publish_totals(m);
         pf_master_herald(m);
+        pf_master_store(m);
         measure(m);
     } while (!plan->finished);
     pf_master_sweep_orphans(m);
@@ -184,6 +189,7 @@ void
 pf_master_drop_tables(struct pf_master *m)
 {
     pf_master_close_patrol(m);
+    pf_store_close(&m->store);
     pf_memory_free(m->children, m->capacity * sizeof *m->children);
     pf_memory_free(m->slots, m->capacity * sizeof *m->slots);
     m->children = NULL;

@@ -93,6 +93,7 @@ forget_master(struct pf_master *m)
     pf_master_clear_desk();
     pf_wait_close(&m->wait);
     pf_signal_close(&m->signals);
+    pf_fd_close(&m->setup.keeper);     /* a worker must not speak for the master */
     pf_herald_close(&m->setup.herald); /* also where m->herald has given up */
     if (m->setup.watch)
         pf_watch_close(m->setup.watch); /* it leads outside of another root directory */
@@ -207,6 +208,7 @@ become_worker(struct pf_master *m, struct cradle *c, pid_t master, uint32_t rand
         .dequeue = c->kind == PF_KIND_DEQUEUE,
         .random = random,
         .master = master,
+        .kept = m->store.fd >= 0,
     };
 
     pf_fd_close(&c->channel);
