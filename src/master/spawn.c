@@ -13,6 +13,7 @@
 #include "log/log.h"
 #include "master/master.h"
 #include "master/tags.h"
+#include "net/handed.h"
 #include "net/tls.h"
 #include "os/departure.h"
 #include "os/fd.h"
@@ -213,6 +214,7 @@ become_worker(struct pf_master *m, struct cradle *c, pid_t master, uint32_t rand
 
     pf_fd_close(&c->channel);
     pf_fd_close(&c->wire);
+    pf_listeners_forget_handed(m->setup.listeners);
     forget_master(m);
     if (!heritage.seat.slot)
         _exit(PF_WORKER_EXIT_SETUP);

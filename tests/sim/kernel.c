@@ -8,6 +8,7 @@
  * in it workers take connections, finish and die. That is how the moments between a plan
  * and its act, and between an act and the next sleep, come to be tried. */
 #include "link/wire.h"
+#include "net/handed.h"
 #include "net/tls.h"
 #include "os/clock.h"
 #include "os/departure.h"
@@ -932,6 +933,13 @@ pf_listeners_queued(const struct pf_listeners *ls)
 {
     (void)ls;
     return sim.queue;
+}
+
+/* Nothing is ever handed over here. */
+void
+pf_listeners_forget_handed(struct pf_listeners *ls)
+{
+    (void)ls;
 }
 
 void
