@@ -70,10 +70,11 @@ static const struct field server_fields[] = {
 };
 
 static const struct field listener_fields[] = {
-    FIELD(NUMBER, pf_state_listener, fd),      FIELD(UNSIGNED, pf_state_listener, proto),
-    FIELD(UNSIGNED, pf_state_listener, shard), FIELD(FLAG, pf_state_listener, inherited),
-    FIELD(FLAG, pf_state_listener, any_port),  FIELD(LONG, pf_state_listener, dev),
-    FIELD(LONG, pf_state_listener, ino),       FIELD(TEXT, pf_state_listener, address),
+    FIELD(NUMBER, pf_state_listener, fd),      FIELD(UNSIGNED, pf_state_listener, id),
+    FIELD(UNSIGNED, pf_state_listener, proto), FIELD(UNSIGNED, pf_state_listener, shard),
+    FIELD(FLAG, pf_state_listener, inherited), FIELD(FLAG, pf_state_listener, any_port),
+    FIELD(LONG, pf_state_listener, dev),       FIELD(LONG, pf_state_listener, ino),
+    FIELD(TEXT, pf_state_listener, address),
 };
 
 static const struct field file_fields[] = {

@@ -54,6 +54,7 @@ enum pf_state_fd {
 
 struct pf_state_listener {
     int fd;
+    unsigned id;
     unsigned proto; /* enum pf_proto */
     unsigned shard;
     bool inherited;    /* from outside, and not from a master before this one */

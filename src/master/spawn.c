@@ -96,6 +96,7 @@ forget_master(struct pf_master *m)
     pf_signal_close(&m->signals);
     pf_fd_close(&m->setup.keeper);     /* a worker must not speak for the master */
     pf_herald_close(&m->setup.herald); /* also where m->herald has given up */
+    pf_control_close(&m->control);
     if (m->setup.watch)
         pf_watch_close(m->setup.watch); /* it leads outside of another root directory */
     pf_board_leave(&m->board);

@@ -13,8 +13,11 @@ fill_listeners(const struct pf_master *m, struct pf_state *s)
     for (unsigned i = 0; i < m->setup.listeners->count; i++) {
         const struct pf_listener *l = &m->setup.listeners->table[i];
         struct pf_state_listener *to = &s->listeners[i];
-        *to = (struct pf_state_listener){
-            .fd = l->fd, .proto = l->proto, .shard = l->shard, .inherited = l->inherited};
+        *to = (struct pf_state_listener){.fd = l->fd,
+                                         .id = l->id,
+                                         .proto = l->proto,
+                                         .shard = l->shard,
+                                         .inherited = l->inherited};
         (void)snprintf(to->address, sizeof to->address, "%s", l->address);
     }
     s->listener_count = m->setup.listeners->count;

@@ -2,7 +2,7 @@
  *
  * At the end of a turn in which somebody was born or died the state is written, as for an
  * exec. All that it names is offered under a name that never means anything else: the
- * number of a worker's birth, the place of a listener. What was taken is noted, so each
+ * number of a worker's birth, that of a listener. What was taken is noted, so each
  * thing is offered once. Then the state itself is, under a number of its own, and after
  * that the one before it is removed: at any moment there is a whole one there.
  *
@@ -70,8 +70,6 @@ forget_singles(struct pf_store *s)
 {
     for (unsigned i = 0; i < PF_STATE_FD_COUNT_OF; i++)
         s->fds[i] = -1;
-    for (unsigned i = 0; i < PF_STATE_LISTENERS_MAX; i++)
-        s->listeners[i] = -1;
     for (unsigned i = 0; i < PF_STATE_FILES_MAX; i++)
         s->files[i] = -1;
 }
@@ -129,7 +127,7 @@ pf_store_resume(struct pf_master *m, const struct pf_state *state, uint64_t numb
     for (unsigned i = 0; i < PF_STATE_FD_COUNT_OF; i++)
         s->fds[i] = single_names[i] ? state->fds[i] : -1;
     for (unsigned i = 0; i < state->listener_count; i++)
-        s->listeners[i] = state->listeners[i].fd;
+        s->lent[s->lent_count++] = state->listeners[i].id;
     for (unsigned i = 0; i < state->worker_count; i++)
         resume_worker(s, &state->workers[i]);
 }
@@ -197,14 +195,57 @@ put_singles(struct pf_master *m, const struct pf_state *state)
 }
 
 static bool
-put_listeners(struct pf_master *m, const struct pf_state *state)
+names_listener(const struct pf_state *state, unsigned id)
 {
+    for (unsigned i = 0; i < state->listener_count; i++) {
+        if (state->listeners[i].id == id)
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_lent(const struct pf_store *s, unsigned id)
+{
+    for (unsigned i = 0; i < s->lent_count; i++) {
+        if (s->lent[i] == id)
+            return true;
+    }
+    return false;
+}
+
+/* Those that are none any more. */
+static bool
+remove_listeners(struct pf_master *m, const struct pf_state *state)
+{
+    struct pf_store *s = &m->store;
     char name[NAME_BYTES];
 
-    for (unsigned i = 0; i < PF_STATE_LISTENERS_MAX; i++) {
-        int fd = i < state->listener_count ? state->listeners[i].fd : -1;
-        if (!replace(m, numbered(name, "l", i), &m->store.listeners[i], fd))
+    for (unsigned i = s->lent_count; i-- > 0;) {
+        if (names_listener(state, s->lent[i]))
+            continue;
+        if (!take_back(m, numbered(name, "l", s->lent[i])))
             return false;
+        s->lent[i] = s->lent[--s->lent_count];
+    }
+    return true;
+}
+
+static bool
+put_listeners(struct pf_master *m, const struct pf_state *state)
+{
+    struct pf_store *s = &m->store;
+    char name[NAME_BYTES];
+
+    if (!remove_listeners(m, state))
+        return false;
+    for (unsigned i = 0; i < state->listener_count; i++) {
+        const struct pf_state_listener *l = &state->listeners[i];
+        if (is_lent(s, l->id))
+            continue;
+        if (!put(m, numbered(name, "l", l->id), l->fd))
+            return false;
+        s->lent[s->lent_count++] = l->id;
     }
     return true;
 }
@@ -344,12 +385,12 @@ has_changed(const struct pf_master *m)
            s->listener_count != m->setup.listeners->count;
 }
 
-/* They are the manager's from now on, who keeps them over a stop: nobody's to shut. */
+/* The manager keeps them over a stop. */
 static void
-give_listeners_away(struct pf_master *m)
+lend_listeners(struct pf_master *m)
 {
     for (unsigned i = 0; i < m->setup.listeners->count; i++)
-        m->setup.listeners->table[i].inherited = true;
+        m->setup.listeners->table[i].lent = true;
 }
 
 static void
@@ -370,7 +411,7 @@ store_all(struct pf_master *m)
     s->ends = s->ends_now;
     s->listener_count = m->setup.listeners->count;
     if (!s->pending && !s->is_keeper)
-        give_listeners_away(m);
+        lend_listeners(m);
 }
 
 /* ---- words --------------------------------------------------------------------------- */

@@ -33,7 +33,8 @@ struct pf_store {
 
     /* What is stored: -1, nothing. */
     int fds[PF_STATE_FD_COUNT_OF];
-    int listeners[PF_STATE_LISTENERS_MAX];
+    unsigned lent_count;
+    unsigned lent[PF_STATE_LISTENERS_MAX]; /* listeners, by their numbers */
     int files[PF_STATE_FILES_MAX];
     struct pf_stored_worker *workers; /* by slot */
     unsigned capacity;                /* of that table, and of the state's */

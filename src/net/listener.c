@@ -671,7 +671,7 @@ void
 pf_listeners_shut(struct pf_listeners *ls)
 {
     for (unsigned i = 0; i < ls->count; i++) {
-        if (!ls->table[i].inherited)
+        if (!ls->table[i].inherited && !ls->table[i].lent)
             pf_listener_shut(&ls->table[i]);
     }
     for (unsigned i = 0; i < ls->handed_count; i++)

@@ -763,6 +763,55 @@ pf_master_lose_store(struct pf_master *m)
     (void)m;
 }
 
+/* ---- requests from outside: nobody asks
+ * ------------------------------------------------------------------------------------ */
+
+void
+pf_control_init(struct pf_control *c)
+{
+    (void)c;
+}
+
+void
+pf_control_open(struct pf_master *m)
+{
+    (void)m;
+}
+
+void
+pf_control_close(struct pf_control *c)
+{
+    (void)c;
+}
+
+void
+pf_control_tend(struct pf_master *m)
+{
+    (void)m;
+}
+
+void
+pf_control_greet(struct pf_master *m)
+{
+    (void)m;
+    sim_fail("somebody asks");
+}
+
+void
+pf_control_hear(struct pf_master *m, unsigned index)
+{
+    (void)m;
+    sim_fail("client %u of the control socket", index);
+}
+
+void
+pf_control_tell(struct pf_master *m, uint64_t number, bool ok, const char *text)
+{
+    (void)m;
+    sim_fail("the end of request %llu, which nobody made: %d %s",
+             (unsigned long long)number, ok, text);
+}
+
 /* ---- processes
  * ------------------------------------------------------------------------------------ */
 
