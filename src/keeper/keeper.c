@@ -464,12 +464,12 @@ tend(struct keeper *k)
 {
     pf_time now = pf_clock_now();
 
+    if (k->phase == PAUSE && now >= k->deadline)
+        start_next(k, now);
     if (k->phase == LEAVING)
         go_on_leaving(k, now);
     else
         pf_process_reap_orphans(is_master, say_nothing, k);
-    if (k->phase == PAUSE && now >= k->deadline)
-        start_next(k, now);
 }
 
 PF_NORETURN static void
