@@ -31,8 +31,8 @@ enum {
     WHO_BYTES = 64,
 };
 
-#define SILENCE (5 * PF_SECOND) /* a client that says nothing is closed */
-#define PAUSE   PF_SECOND       /* after the system refused one */
+#define SILENCE (5 * PF_SECOND)  /* a client that says nothing is closed */
+#define PAUSE   (10 * PF_SECOND) /* after the system refused one */
 
 void
 pf_control_init(struct pf_control *c)
