@@ -49,6 +49,21 @@ pid_of(const struct asking *a)
 
 /* ---- the way in ---------------------------------------------------------------------- */
 
+/* Whoever has the name may be invisible from here, or gone, while a child of his listens.
+ */
+static int
+say_squatted(const struct asking *a, pid_t other)
+{
+    pf_text_add(a->what, "process %d cannot be asked: its control socket here is that of ",
+                pid_of(a));
+    if (other > 0)
+        pf_text_add(a->what, "process %d", (int)other);
+    else
+        pf_text_add(a->what, "a process that cannot be seen");
+    pf_text_add(a->what, "; is it in another container or network namespace?");
+    return -ECONNREFUSED;
+}
+
 /* Somebody listens there. 0 if it is the server; the descriptor is the caller's. */
 static int
 check_peer(const struct asking *a, int fd)
@@ -57,14 +72,8 @@ check_peer(const struct asking *a, int fd)
     uid_t uid = 0;
     int r = pf_request_peer(fd, &pid, &uid);
 
-    if (r < 0 || pid != a->server->pid) {
-        pf_text_add(a->what,
-                    "process %d cannot be asked: its control socket is not its own here, "
-                    "but that of %s; is it in another container or network namespace?",
-                    pid_of(a),
-                    r < 0 || pid == 0 ? "a process that cannot be seen" : "another");
-        return -ECONNREFUSED;
-    }
+    if (r < 0 || pid != a->server->pid)
+        return say_squatted(a, r < 0 ? 0 : pid);
     if (geteuid() != 0 && geteuid() != uid) {
         pf_text_add(a->what, "process %d runs, but may not be asked; be its user or root",
                     pid_of(a));
@@ -156,7 +165,7 @@ say_silence(const struct asking *a, int r)
 }
 
 static pf_time
-earlier_of(pf_time deadline)
+agree_by(pf_time deadline)
 {
     return pf_time_earlier(deadline, pf_time_after(pf_clock_now(), AGREE_PATIENCE));
 }
@@ -170,7 +179,7 @@ converse(const struct asking *a, int fd)
     int r;
 
     (void)pf_request_send(fd, a->kind, a->wait);
-    r = pf_answer_receive(fd, earlier_of(a->deadline), &answer);
+    r = pf_answer_receive(fd, agree_by(a->deadline), &answer);
     if (r == -ETIMEDOUT)
         return say_unreachable(a, r);
     if (r == 0 && answer.kind == PF_ANSWER_ACCEPTED && a->wait)

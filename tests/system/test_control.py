@@ -370,8 +370,8 @@ def test_a_name_that_somebody_else_has(server, path):
         s.wait_log("warning: control socket: another process has its name")
         assert run(server, "reload", path, "--wait") == (
             REFUSED, "",
-            f"prefork reload: process {s.pid} cannot be asked: its control socket is not its own "
-            "here, but that of another; is it in another container or network namespace?\n")
+            f"prefork reload: process {s.pid} cannot be asked: its control socket here is that of "
+            f"process {os.getpid()}; is it in another container or network namespace?\n")
         assert run(server, "reload", path)[::2] == (OK, "")
         s.wait_log("SIGHUP: replacing all workers")
         for _ in range(2):  # and neither of them said a word
