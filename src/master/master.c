@@ -125,9 +125,8 @@ program_is_ready(struct pf_master *m)
     return false;
 }
 
-/* The pool serves, or will as soon as somebody comes. */
-static bool
-is_ready(struct pf_master *m)
+bool
+pf_master_is_ready(struct pf_master *m)
 {
     const struct pf_pool *pool = &m->pool;
 
@@ -144,7 +143,7 @@ announce(struct pf_master *m)
 
     if (m->announced || pool->stop != PF_STOP_NONE)
         return;
-    if (is_ready(m)) {
+    if (pf_master_is_ready(m)) {
         m->announced = true;
         if (m->setup.on_ready)
             m->setup.on_ready(m->setup.context);

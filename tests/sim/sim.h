@@ -258,6 +258,9 @@ struct sim {
     char *pages;
     struct pf_board_hints *hints;
     unsigned unborn; /* whose channel was just opened */
+    unsigned asks;   /* for a restart of the workers, not heard yet */
+    uint64_t asked;  /* number of the last one that the master agreed to ... */
+    uint64_t told;   /* ... and that it told the end of */
     int signals, bell, pass, door;
     bool passed;     /* the bell for waiting workers rings */
     unsigned ending; /* on their way out and not reaped yet */
@@ -302,6 +305,7 @@ void sim_world_live(void);
 void sim_world_defaults(uint64_t seed);
 pf_time sim_world_distance(void);
 void sim_signal_master(int signum);
+void sim_ask_master(void);
 
 /* ---- watching ------------------------------------------------------------------------ */
 

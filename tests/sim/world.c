@@ -267,8 +267,11 @@ operate(void)
     } else {
         /* TTIN and TTOU are births and ends that somebody wants. */
         unsigned kinds = sim.program.doomed ? 1 : PF_COUNT(signals);
-        for (unsigned n = any_count(1, 20); n > 0; n--)
+        unsigned count = any_count(1, 20);
+        for (unsigned n = count; n > 0; n--)
             sim_signal_master(signals[sim_below(kinds)]);
+        if (sim.seed % 2 == 0 && count % 2 == 0) /* in every other world */
+            sim_ask_master();
     }
 }
 
