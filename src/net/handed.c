@@ -29,6 +29,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- taking over ----------------------------------------------------------------------
@@ -66,11 +67,47 @@ believe(struct pf_listener *l, const struct pf_listener_handed *h, const char *f
     return 0;
 }
 
-/* Nothing leaves the two tables while they are filled. */
-static unsigned
-next_place(const struct pf_listeners *ls)
+/* The same open socket, handed in once more: a service manager does so with its own when it
+ * also kept ours for us. */
+static struct pf_listener *
+find_twin(struct pf_listeners *ls, const struct pf_listener *l)
 {
-    return ls->count + ls->handed_count + 1;
+    struct stat a, b;
+
+    for (unsigned i = 0; i < ls->count; i++) {
+        if (ls->table[i].before.place == 0 && fstat(l->fd, &a) == 0 &&
+            fstat(ls->table[i].fd, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+            return &ls->table[i];
+    }
+    return NULL;
+}
+
+/* What was inherited anew got the next number, which no worker has used yet. */
+static void
+claim_id(struct pf_listeners *ls, unsigned id)
+{
+    if (id >= ls->next_id)
+        ls->next_id = id + 1;
+    for (unsigned i = 0; i < ls->count; i++) {
+        if (ls->table[i].id == id)
+            ls->table[i].id = ls->next_id++;
+    }
+}
+
+static void
+put(struct pf_listeners *ls, struct pf_listener *l)
+{
+    struct pf_listener *twin = l->inherited ? find_twin(ls, l) : NULL;
+
+    if (twin) {
+        (void)close(l->fd); /* nothing was written to it */
+        l->fd = twin->fd;
+        *twin = *l;
+    } else if (l->inherited) {
+        ls->table[ls->count++] = *l;
+    } else {
+        ls->handed[ls->handed_count++] = *l;
+    }
 }
 
 int
@@ -87,7 +124,7 @@ pf_listeners_adopt(struct pf_listeners *ls, const struct pf_listener_handed *h,
     int e;
 
     (void)snprintf(from, sizeof from, "%s, handed over", h->address); /* cut is fine */
-    if (next_place(ls) > PF_LISTENERS_MAX)
+    if (ls->count + ls->handed_count == PF_LISTENERS_MAX)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, ENOSPC,
                             "%s: more than %d listening sockets", from, PF_LISTENERS_MAX);
     e = pf_given_learn(&l, from, error);
@@ -95,16 +132,12 @@ pf_listeners_adopt(struct pf_listeners *ls, const struct pf_listener_handed *h,
         e = believe(&l, h, from, error);
     if (e < 0)
         return e;
-    l.before.place = next_place(ls);
+    l.before.place = ++ls->adopted;
     l.before.proto = l.proto;
     l.before.any_port = l.any_port;
     l.before.shared = l.family != AF_UNIX && pf_socket_is_shared(l.fd);
-    if (l.id >= ls->next_id)
-        ls->next_id = l.id + 1;
-    if (l.inherited)
-        ls->table[ls->count++] = l;
-    else
-        ls->handed[ls->handed_count++] = l;
+    claim_id(ls, l.id);
+    put(ls, &l);
     return 0;
 }
 
@@ -298,4 +331,5 @@ pf_listeners_give_back(struct pf_listeners *ls)
     memcpy(ls->table, ls->handed, sizeof ls->handed);
     ls->count = ls->handed_count;
     ls->handed_count = 0;
+    ls->given_back = true;
 }

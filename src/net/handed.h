@@ -40,8 +40,8 @@ struct pf_listener_handed pf_listener_describe(const struct pf_listener *l);
 
 /* Take one over; h->fd is close-on-exec and non-blocking then. Those that are not from
  * outside wait for an endpoint that asks for them; the others are in service as after a
- * start. 0, or a negative errno with the sentence in error: the descriptor is not what is
- * said of it. */
+ * start. (One of these that was inherited anew is the same, and h->fd is closed.) 0, or a
+ * negative errno with the sentence in error: the descriptor is not what is said of it. */
 PF_MUST_USE int pf_listeners_adopt(struct pf_listeners *ls,
                                    const struct pf_listener_handed *h,
                                    struct pf_error *error);
@@ -71,7 +71,9 @@ bool pf_listener_is_drained(const struct pf_listener *l);
 unsigned pf_listeners_retire(struct pf_listeners *ls, bool all);
 
 /* Before the commit: close what this master opened, remove its paths. The table is then
- * that of the master before, each listener with its protocol, and options as they were. */
+ * that of the master before, in its order, each listener with its protocol, and options as
+ * they were. pf_listeners_shut() does nothing to them from here on, since whoever comes
+ * back serves there; pf_listeners_close() closes this process's descriptors. */
 void pf_listeners_give_back(struct pf_listeners *ls);
 
 /* ---- for net/listener.c ---------------------------------------------------------------

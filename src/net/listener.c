@@ -115,6 +115,17 @@ pf_listener_learn(struct pf_listener *l)
     return 0;
 }
 
+void
+pf_listener_name(const struct pf_listener *l, char *buffer, size_t size)
+{
+    union pf_target_address address = {.any.sa_family = AF_UNSPEC};
+    socklen_t length = 0;
+
+    buffer[0] = '\0';
+    if (own_address(l, &address, &length) == 0)
+        pf_address_format(&address.any, length, buffer, size);
+}
+
 unsigned
 pf_listener_port(const struct pf_listener *l)
 {
@@ -670,6 +681,8 @@ pf_listener_shut(struct pf_listener *l)
 void
 pf_listeners_shut(struct pf_listeners *ls)
 {
+    if (ls->given_back)
+        return;
     for (unsigned i = 0; i < ls->count; i++) {
         if (!ls->table[i].inherited)
             pf_listener_shut(&ls->table[i]);
