@@ -19,12 +19,12 @@
 #include <errno.h>
 #include <string.h>
 
-/* The workers there may be, twice over, so that TTIN has room; and the dequeue processes.
- */
+/* The workers there may be, twice over, so that TTIN has room; those that there are more
+ * while generations change; and the dequeue processes. */
 unsigned
 pf_master_capacity(const struct pf_policy *policy)
 {
-    return 2 * policy->max_servers + 16 + policy->max_dequeue;
+    return 2 * policy->max_servers + 16 + policy->reload_surge + policy->max_dequeue;
 }
 
 static int
