@@ -32,30 +32,61 @@ static_assert(sizeof(struct pf_board_slot) <= 512, "pf_share_page_clear() clears
 #define ONE_CHANGE     ((uint64_t)1 << 32)
 #define IDLE_OF(count) ((uint32_t)(count))
 
+/* What is no kernel object. */
+static int
+open_notes(struct pf_board *b, int r)
+{
+    b->hints = b->shared.memory;
+    b->notes = r < 0 ? NULL : pf_memory_new(b->capacity * sizeof *b->notes);
+    if (r == 0 && !b->notes)
+        r = -ENOMEM;
+    if (r < 0)
+        pf_board_close(b);
+    return r;
+}
+
 int
 pf_board_open(struct pf_board *b, unsigned capacity)
 {
     int r;
 
-    *b = (struct pf_board){.capacity = capacity, .epoch = pf_clock_epoch()};
+    *b = (struct pf_board){
+        .capacity = capacity, .epoch = pf_clock_epoch(), .shared.fd = -1};
     r = pf_share_pages_open(&b->pages, capacity);
-    b->hints = pf_share_open(sizeof *b->hints);
-    b->notes = pf_memory_new(capacity * sizeof *b->notes);
-    if (r < 0 || !b->hints || !b->notes) {
-        pf_board_close(b);
-        return r < 0 ? r : -ENOMEM;
-    }
-    atomic_store(&b->hints->lowest, UINT32_MAX);
-    return 0;
+    if (r == 0)
+        r = pf_share_object_open(&b->shared, sizeof *b->hints);
+    r = open_notes(b, r);
+    if (r == 0)
+        atomic_store(&b->hints->lowest, UINT32_MAX);
+    return r;
+}
+
+int
+pf_board_adopt(struct pf_board *b, int pages_fd, int hints_fd, unsigned capacity)
+{
+    int r;
+    int q;
+
+    *b = (struct pf_board){.capacity = capacity, .epoch = pf_clock_epoch()};
+    r = pf_share_pages_adopt(&b->pages, pages_fd, capacity);
+    q = pf_share_object_adopt(&b->shared, hints_fd, sizeof *b->hints);
+    return open_notes(b, r < 0 ? r : q);
+}
+
+void
+pf_board_adopt_slot(struct pf_board *b, unsigned slot, bool counted)
+{
+    PF_ASSERT(slot < b->capacity);
+    b->notes[slot] = (struct pf_board_note){.used = true, .counted = counted};
 }
 
 void
 pf_board_close(struct pf_board *b)
 {
-    pf_share_close(b->hints, sizeof *b->hints);
+    pf_share_object_close(&b->shared);
     pf_share_pages_close(&b->pages);
     pf_board_leave(b);
-    *b = (struct pf_board){.pages.fd = -1};
+    *b = (struct pf_board){.pages.fd = -1, .shared.fd = -1};
 }
 
 int
@@ -73,6 +104,7 @@ pf_board_fresh(struct pf_board *b, unsigned slot)
 void
 pf_board_leave(struct pf_board *b)
 {
+    pf_share_object_leave(&b->shared);
     pf_memory_free(b->notes, b->capacity * sizeof *b->notes);
     b->notes = NULL;
 }

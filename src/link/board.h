@@ -77,16 +77,24 @@ struct pf_board_note {
 };
 
 struct pf_board {
-    struct pf_board_hints *hints;
+    struct pf_board_hints *hints; /* in ... */
+    struct pf_share_object shared;
     struct pf_share_pages pages; /* one per slot */
     unsigned capacity;           /* slots */
     int64_t epoch;               /* as in struct pf_board_seat */
     struct pf_board_note *notes; /* private; one per slot */
 };
 
-/* 0 or -ENOMEM. Close accepts a board whose open failed. */
+/* 0 or a negative errno. Close accepts a board whose open failed. */
 PF_MUST_USE int pf_board_open(struct pf_board *b, unsigned capacity);
 void pf_board_close(struct pf_board *b);
+
+/* The board of a master that was here before, by its descriptors (consumed, also on
+ * failure); it may have more slots now. Which of them are somebody's is told after that,
+ * worker by worker. 0 or a negative errno. */
+PF_MUST_USE int pf_board_adopt(struct pf_board *b, int pages_fd, int hints_fd,
+                               unsigned capacity);
+void pf_board_adopt_slot(struct pf_board *b, unsigned slot, bool counted);
 
 /* Before a fork: a fresh page for this slot. 0 or a negative errno. */
 PF_MUST_USE int pf_board_fresh(struct pf_board *b, unsigned slot);

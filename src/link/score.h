@@ -46,7 +46,7 @@ struct pf_score_line {
     int32_t pid;
     uint8_t state;     /* enum pf_score_state */
     uint8_t reserved;  /* 0 */
-    uint16_t listener; /* by which the connection came in, from 0; PF_SCORE_NO_LISTENER */
+    uint16_t listener; /* number of where the connection came in; PF_SCORE_NO_LISTENER */
     int64_t born;
     int64_t request; /* begin of the present request, or of the last one */
     int64_t updated;

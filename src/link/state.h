@@ -56,8 +56,9 @@ struct pf_state_listener {
     int fd;
     unsigned proto; /* enum pf_proto */
     unsigned shard;
-    bool inherited;     /* from outside, and not from a master before this one */
-    uint64_t dev, ino;  /* of the file of a unix socket that is ours; 0: none */
+    bool inherited;    /* from outside, and not from a master before this one */
+    bool any_port;     /* the kernel chose its port */
+    uint64_t dev, ino; /* of the file of a unix socket that is ours; 0: none */
     char address[PF_STATE_ADDRESS_BYTES];
 };
 
@@ -66,6 +67,12 @@ struct pf_state_file {
     int fd;
     unsigned role; /* enum pf_file_role */
     char path[PF_STATE_PATH_BYTES];
+};
+
+/* Who wants to know how a reload ends. */
+struct pf_state_waiter {
+    int fd;
+    uint64_t number; /* of the reload */
 };
 
 struct pf_state_worker {
@@ -110,7 +117,7 @@ struct pf_state {
     unsigned file_count;
     struct pf_state_file files[PF_STATE_FILES_MAX];
     unsigned waiter_count;
-    int waiters[PF_STATE_WAITERS_MAX]; /* who wants to know how the reload ends */
+    struct pf_state_waiter waiters[PF_STATE_WAITERS_MAX];
 
     unsigned worker_count;
     unsigned worker_capacity;        /* of the table below */
@@ -123,22 +130,25 @@ void pf_state_init(struct pf_state *s);
 /* Bytes that the text of a state with so many workers may have. */
 size_t pf_state_bytes(unsigned workers);
 
-/* Write it into buffer (borrowed) and from there into a sealed memfd, which the caller owns
- * (close-on-exec). Or a negative errno: no memory left. */
-PF_MUST_USE int pf_state_seal(const struct pf_state *s, char *buffer, size_t bytes);
+/* Write it into buffer (borrowed) as text. 0 or -ENOSPC. *s is only read. */
+PF_MUST_USE int pf_state_print(struct pf_state *s, char *buffer, size_t bytes,
+                               size_t *ret_length);
 
-/* Read the text of a state. More workers than the table has room for are an error (-ENOSPC;
- * worker_count then says how many there are). 0, or a negative errno with the sentence. */
-PF_MUST_USE int pf_state_parse(struct pf_state *s, const char *text, size_t bytes,
-                               struct pf_error *error);
+/* The same, and from there into a sealed memfd, which the caller owns (close-on-exec). Or a
+ * negative errno: no memory left. Allocates nothing. */
+PF_MUST_USE int pf_state_seal(struct pf_state *s, char *buffer, size_t bytes);
 
-/* The same from a memfd (borrowed), if it is sealed. The table of workers is allocated here
- * (os/memory.h; pf_state_free() gives it back). */
+/* Read a text, which is changed. More of anything than there is room for is an error. 0, or
+ * a negative errno with the sentence. */
+PF_MUST_USE int pf_state_parse(struct pf_state *s, char *text, struct pf_error *error);
+
+/* The same from a memfd (borrowed), if it is sealed. The table of workers is allocated, to
+ * be given back by pf_state_free(), also after a failure. */
 PF_MUST_USE int pf_state_open(struct pf_state *s, int fd, struct pf_error *error);
 void pf_state_free(struct pf_state *s);
 
-/* Call for each descriptor in it, with what to put there instead. */
-void pf_state_each_fd(struct pf_state *s, int (*visit)(void *context, int fd),
+/* Call for each place of a descriptor in it. */
+void pf_state_each_fd(struct pf_state *s, void (*visit)(void *context, int *fd),
                       void *context);
 
 #endif

@@ -99,12 +99,12 @@ static bool
 understand(const struct pf_master *m, struct farewell *c)
 {
     const struct pf_board_slot *s = pf_board_slot(&m->board, c->slot);
-    const struct pf_listeners *listeners = m->setup.listeners;
 
-    if (atomic_load(&s->state) != PF_BOARD_BUSY || !is_serving(c->line.state) ||
-        c->line.listener >= listeners->count)
+    if (atomic_load(&s->state) != PF_BOARD_BUSY || !is_serving(c->line.state))
         return false;
-    c->listener = &listeners->table[c->line.listener];
+    c->listener = pf_listener_find(m->setup.listeners, c->line.listener);
+    if (!c->listener)
+        return false;
     c->peer = address_of(&c->line.peer);
     return !pf_proto_is_datagram(c->listener->proto) &&
            (c->listener->family == AF_UNIX || c->peer.ss_family != AF_UNSPEC);

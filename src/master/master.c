@@ -1,7 +1,8 @@
 /* The master on one page.
  *
  * Facts in, plan, act, tell: pf_master_run() is that line. What needs no plan is tended
- * behind it: logs, the server's own files, the scoreboard's totals, the service manager.
+ * behind it: logs, the server's own files, what was asked from outside, the scoreboard's
+ * totals, the service manager.
  *
  * Everything a turn needs is allocated before the loop: tables sized for max_servers and
  * the room that TTIN may add. Nothing after pf_master_open() allocates, and nothing after
@@ -84,6 +85,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         .wake = -1,
         .pass = -1,
     };
+    pf_control_init(&m->control);
     pf_fd_limit_raise();
     r = allocate(m, capacity);
     if (r == 0)
@@ -106,6 +108,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     pf_master_open_desk(m);
     pf_master_tend_outlets(m);
     pf_master_open_files(m);
+    pf_control_open(m);
     return 0;
 }
 
@@ -173,6 +176,8 @@ pf_master_run(struct pf_master *m)
         announce(m);
         pf_master_tend_outlets(m);
         pf_master_tend_files(m);
+        pf_master_tend_rollover(m);
+        pf_control_tend(m);
         pf_master_publish_totals(m);
         pf_master_herald(m);
         measure(m);
@@ -194,6 +199,7 @@ void
 pf_master_close(struct pf_master *m)
 {
     pf_master_clear_desk();
+    pf_control_close(&m->control);
     pf_signal_close(&m->signals); /* they stay blocked (master/startup.c) */
     pf_fd_close(&m->wake);
     pf_fd_close(&m->pass);

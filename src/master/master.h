@@ -14,7 +14,9 @@
 #include "link/board.h"
 #include "link/score_file.h"
 #include "link/turn.h"
+#include "master/control.h"
 #include "master/herald.h"
+#include "master/rollover.h"
 #include "net/listener.h"
 #include "os/process.h"
 #include "os/wait.h"
@@ -92,6 +94,8 @@ struct pf_master {
     struct pf_score_totals score_totals; /* as they were written last */
     bool score_damaged; /* the scoreboard's file was cut or removed, and left alone */
     bool score_refused; /* a write to it failed, which was told */
+    struct pf_control control;
+    struct pf_rollover rollover;
 
     /* Measured. */
     pf_time longest_turn;
@@ -174,6 +178,18 @@ void pf_master_tend_files(struct pf_master *m);
 void pf_master_read_slot(struct pf_master *m, unsigned slot);
 void pf_master_restart(struct pf_master *m, const char *reason);
 void pf_master_stop(struct pf_master *m, pid_t worker, const char *reason);
+
+/* rollover.c: who (copied; named in the log) asks for a reload, or for the replacement of
+ * all workers. 0 and its number, for pf_control_tell(); it may have begun, or wait for the
+ * end of the one under way, together with others. -ESHUTDOWN: the server is stopping. At
+ * the end of each turn: begin what waits, tell what has ended. Somebody waits for a new
+ * worker to be ready. */
+PF_MUST_USE int pf_master_ask_reload(struct pf_master *m, const char *who,
+                                     uint64_t *ret_number);
+PF_MUST_USE int pf_master_ask_restart(struct pf_master *m, const char *who,
+                                      uint64_t *ret_number);
+void pf_master_tend_rollover(struct pf_master *m);
+bool pf_master_awaits_ready(const struct pf_master *m);
 
 /* hear.c: take messages from the channel of a worker; of a dead one, all there are; of all
  * workers that say on the board that they spoke. */

@@ -1,6 +1,7 @@
 /* Starting, in order, up to the loop; and the way out in the opposite order.
  *
- *   inherited sockets   before anything forks: LISTEN_PID names this process
+ *   inherited sockets   before anything forks: LISTEN_PID names this process, and
+ *                       SERVER_STARTER_PORT whoever comes first
  *   check               a drop that is not permitted ends the start here
  *   umask               before anything is made
  *   log, access log     with the starter's rights
@@ -29,6 +30,7 @@
 #include "log/log.h"
 #include "master/privileges.h"
 #include "net/inherit.h"
+#include "net/starter.h"
 #include "net/tls.h"
 #include "os/clock.h"
 
@@ -127,7 +129,7 @@ check_inherited(struct pf_startup *s)
         if (pf_proto_is_datagram(ls->table[i].proto) &&
             s->config->recipe.handler == PF_HANDLER_NOWAIT)
             return pf_error_set(s->error, PREFORK_EXIT_CONFIG, EINVAL,
-                                "LISTEN_FDS: %s is for datagrams, which a program that is "
+                                "handed in: %s is for datagrams, which a program that is "
                                 "started for each connection cannot read: use handler wait",
                                 ls->table[i].address);
     }
@@ -141,7 +143,8 @@ open_listeners(struct pf_startup *s)
 {
     const struct pf_config *config = s->config;
 
-    if (config->endpoints_by_default && (s->listeners->count > 0 || app(s)->main_loop))
+    if (config->endpoints_by_default &&
+        (pf_listeners_are_inherited(s->listeners) || app(s)->main_loop))
         return 0;
     for (unsigned i = 0; i < config->endpoint_count; i++) {
         int r =
@@ -199,13 +202,21 @@ open_score_file(struct pf_startup *s)
                  "scoreboard_path", 0);
 }
 
+static int
+inherit(struct pf_startup *s)
+{
+    int r = pf_inherit_listen_fds(s->listeners, NULL, NULL, s->error);
+
+    if (r >= 0)
+        r = pf_starter_ports(s->listeners, s->error);
+    return r < 0 ? r : check_inherited(s);
+}
+
 int
 pf_prepare(struct pf_startup *s)
 {
-    int r = pf_inherit_listen_fds(s->listeners, s->error);
+    int r = inherit(s);
 
-    if (r >= 0)
-        r = check_inherited(s);
     if (r == 0)
         r = pf_privileges_check(s->config, s->error);
     if (r == 0) {

@@ -13,6 +13,7 @@
 #include "log/log.h"
 #include "master/master.h"
 #include "master/tags.h"
+#include "net/handed.h"
 #include "net/tls.h"
 #include "os/departure.h"
 #include "os/fd.h"
@@ -94,6 +95,7 @@ forget_master(struct pf_master *m)
     pf_wait_close(&m->wait);
     pf_signal_close(&m->signals);
     pf_herald_close(&m->setup.herald); /* also where m->herald has given up */
+    pf_control_close(&m->control);
     if (m->setup.watch)
         pf_watch_close(m->setup.watch); /* it leads outside of another root directory */
     pf_board_leave(&m->board);
@@ -211,6 +213,7 @@ become_worker(struct pf_master *m, struct cradle *c, pid_t master, uint32_t rand
 
     pf_fd_close(&c->channel);
     pf_fd_close(&c->wire);
+    pf_listeners_forget_handed(m->setup.listeners);
     forget_master(m);
     if (!heritage.seat.slot)
         _exit(PF_WORKER_EXIT_SETUP);

@@ -9,6 +9,7 @@
 #include "log/log.h"
 #include "master/prepare.h"
 #include "master/solo.h"
+#include "net/starter.h"
 #include "os/fd.h"
 #include "os/memory.h"
 #include "os/signal.h"
@@ -124,7 +125,10 @@ static void
 tell_start(const struct pf_startup *s)
 {
     const struct pf_policy *policy = &s->config->policy;
+    unsigned generation = pf_starter_generation();
 
+    if (generation > 0)
+        pf_log(PREFORK_LOG_NOTICE, "generation %u of Server::Starter", generation);
     for (unsigned i = 0; i < s->listeners->count; i++)
         tell_listener(&s->listeners->table[i]);
     if (s->config->daemon.alone)

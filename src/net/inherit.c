@@ -1,19 +1,21 @@
-/* Sockets that a service manager opened before it started us.
+/* Descriptors that somebody opened, or kept, before we were started.
  *
  * The protocol is that of sd_listen_fds(3): LISTEN_FDS descriptors from 3 upwards, meant
  * for the process that LISTEN_PID names. The variables are read, removed, and only then
  * acted upon, so that no program started later takes them for its own. Every descriptor is
- * looked at before it is believed; the first that is neither a listening stream socket nor
- * a bound datagram socket ends the start, since it is a mistake in the manager's
- * configuration and serving half of it would hide that.
+ * looked at before it is believed (net/given.c); the first that is neither a listening
+ * stream socket nor a bound datagram socket ends the start, since it is a mistake in the
+ * manager's configuration and serving half of it would hide that.
  *
- * Names (LISTEN_FDNAMES) are not used: a listener is recognised by its address. The manager
- * shares the open socket, so the non-blocking mode set here is seen by it as well. */
+ * A listener is recognised by its address. Its name (LISTEN_FDNAMES) only tells it from
+ * what a master before this one had stored, which may be anything and is for others to
+ * understand. Of those there may be some for each worker; so only sockets are counted. The
+ * manager shares the open socket, so the non-blocking mode set here is seen by it as well.
+ */
 #include "net/inherit.h"
 
-#include "base/address.h"
 #include "base/text.h"
-#include "net/datagram.h"
+#include "net/given.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -24,12 +26,22 @@
 
 enum {
     FIRST_FD = 3, /* SD_LISTEN_FDS_START */
+    FDS_MAX = 1 << 20,
 };
 
-/* Numbers of the two variables; 0 if one is not set. */
+/* What the variables say; 0 if one is not set. */
 struct promise {
     uint64_t pid;
     uint64_t fds;
+    char *names; /* with colons between them; owned; NULL: none */
+};
+
+/* One call of pf_inherit_listen_fds(). */
+struct taking {
+    struct pf_listeners *ls;
+    pf_inherit_stored *stored;
+    void *context;
+    struct pf_error *error;
 };
 
 static int
@@ -48,27 +60,36 @@ read_variable(const char *name, uint64_t *ret_number, struct pf_error *error)
     return 0;
 }
 
-/* The number of descriptors that are meant for this process; untouched if none are. */
 static int
-read_promise(unsigned *ret_fds, struct pf_error *error)
+read_names(struct promise *p, struct pf_error *error)
 {
-    struct promise p = {0};
-    int e = read_variable("LISTEN_PID", &p.pid, error);
+    const char *names = getenv("LISTEN_FDNAMES");
 
-    if (e < 0)
-        return e;
-    if (p.pid != (uint64_t)getpid())
+    if (!names)
         return 0;
-    e = read_variable("LISTEN_FDS", &p.fds, error);
+    p->names = pf_text_copy(names);
+    return p->names ? 0
+                    : pf_error_set(error, PREFORK_EXIT_SYSTEM, ENOMEM,
+                                   "environment variable LISTEN_FDNAMES: out of memory");
+}
+
+/* What is promised to this process: p->fds is 0 if nothing is. */
+static int
+read_promise(struct promise *p, struct pf_error *error)
+{
+    int e = read_variable("LISTEN_PID", &p->pid, error);
+
+    if (e < 0 || p->pid != (uint64_t)getpid())
+        return e;
+    e = read_variable("LISTEN_FDS", &p->fds, error);
     if (e < 0)
         return e;
-    if (p.fds > PF_LISTENERS_MAX)
+    if (p->fds > FDS_MAX)
         return pf_error_set(error, PREFORK_EXIT_CONFIG, ERANGE,
-                            "environment variable LISTEN_FDS: %llu sockets, and %d are the "
-                            "most",
-                            (unsigned long long)p.fds, PF_LISTENERS_MAX);
-    *ret_fds = (unsigned)p.fds;
-    return 0;
+                            "environment variable LISTEN_FDS: %llu descriptors, and %d "
+                            "are the most",
+                            (unsigned long long)p->fds, FDS_MAX);
+    return read_names(p, error);
 }
 
 static void
@@ -79,117 +100,71 @@ forget_variables(void)
     (void)unsetenv("LISTEN_FDNAMES");
 }
 
-static int
-socket_option(int fd, int option)
-{
-    int value = 0;
-    socklen_t size = sizeof value;
-
-    return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -errno : value;
-}
-
-/* Does a datagram socket have an address at which somebody could reach it? */
+/* Not what systemd calls the sockets of a unit prefork.socket. */
 static bool
-is_bound(int fd)
+is_stored(const char *name)
 {
-    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-    struct sockaddr *any = (struct sockaddr *)&address;
-    socklen_t length = sizeof address;
-    char name[PF_ADDRESS_TEXT_BYTES];
+    static const char ours[] = "prefork.", unit[] = ".socket";
+    size_t n = name ? strlen(name) : 0;
 
-    if (getsockname(fd, any, &length) < 0)
-        return false;
-    pf_address_format(any, length, name, sizeof name);
-    return any->sa_family == AF_UNIX ? name[0] != '\0' : pf_address_port(any, length) != 0;
-}
-
-/* What is wrong with a descriptor, as the end of a sentence; NULL if nothing is. */
-static const char *
-find_fault(int fd)
-{
-    int type = socket_option(fd, SO_TYPE);
-    int family = socket_option(fd, SO_DOMAIN);
-
-    if (type == -EBADF)
-        return "is not open";
-    if (type < 0)
-        return "is not a socket";
-    if (type != SOCK_STREAM && type != SOCK_DGRAM)
-        return "is neither a stream nor a datagram socket (ListenStream= and "
-               "ListenDatagram= make them)";
-    if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
-        return "is neither an IP nor a unix socket";
-    if (type == SOCK_DGRAM)
-        return is_bound(fd) ? NULL : "is not bound (ListenDatagram= makes it so)";
-    if (socket_option(fd, SO_ACCEPTCONN) != 1)
-        return "does not listen (Accept=no makes it so)";
-    return NULL;
+    return name && strncmp(name, ours, strlen(ours)) == 0 &&
+           (n < strlen(unit) || strcmp(name + n - strlen(unit), unit) != 0);
 }
 
 static int
-set_flags(int fd)
+hand_on(const struct taking *t, const char *name, int fd)
 {
-    int flags = fcntl(fd, F_GETFL);
-
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-        fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-        return -errno;
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return pf_error_set(t->error, PREFORK_EXIT_CONFIG, errno,
+                            "LISTEN_FDS: descriptor %d (%s) is not open", fd, name);
+    if (t->stored)
+        return t->stored(t->context, name, fd, t->error);
+    (void)close(fd); /* nothing was written to it */
     return 0;
 }
 
-/* What a socket speaks, as far as the kernel knows. */
-static enum pf_proto
-find_proto(int fd, int family)
-{
-    bool datagrams = socket_option(fd, SO_TYPE) == SOCK_DGRAM;
-
-    if (family == AF_UNIX)
-        return datagrams ? PF_PROTO_UNIXDGRAM : PF_PROTO_UNIX;
-    return datagrams ? PF_PROTO_UDP : PF_PROTO_TCP;
-}
-
 static int
-take_over(struct pf_listeners *ls, int fd, struct pf_error *error)
+take_over(const struct taking *t, int fd)
 {
     struct pf_listener l = {.fd = fd, .inherited = true};
-    const char *fault = find_fault(fd);
-    int e;
+    int e = pf_given_learn(&l, "LISTEN_FDS", t->error);
 
-    if (fault)
-        return pf_error_set(error, PREFORK_EXIT_CONFIG, EINVAL,
-                            "LISTEN_FDS: descriptor %d %s", fd, fault);
-    e = set_flags(fd);
-    if (e == 0)
-        e = pf_listener_learn(&l);
-    l.proto = find_proto(fd, l.family);
-    if (e == 0 && l.proto == PF_PROTO_UDP)
-        e = pf_datagram_prepare(fd);
-    if (e < 0)
-        return pf_error_set(error, PREFORK_EXIT_SYSTEM, -e, "LISTEN_FDS: descriptor %d: %s",
-                            fd, strerror(-e));
-    ls->table[ls->count++] = l;
-    return 0;
+    if (e == 0 && !pf_listeners_add(t->ls, &l))
+        e = pf_error_set(t->error, PREFORK_EXIT_CONFIG, ENOSPC,
+                         "LISTEN_FDS: more than %d listening sockets", PF_LISTENERS_MAX);
+    return e;
+}
+
+static int
+take_all(const struct taking *t, const struct promise *p)
+{
+    char *rest = p->names;
+    int e = 0;
+
+    for (unsigned i = 0; e == 0 && i < p->fds; i++) {
+        const char *name = rest ? strsep(&rest, ":") : NULL;
+        int fd = FIRST_FD + (int)i;
+        e = is_stored(name) ? hand_on(t, name, fd) : take_over(t, fd);
+    }
+    return e;
 }
 
 int
-pf_inherit_listen_fds(struct pf_listeners *ls, struct pf_error *error)
+pf_inherit_listen_fds(struct pf_listeners *ls, pf_inherit_stored *stored, void *context,
+                      struct pf_error *error)
 {
+    const struct taking t = {ls, stored, context, error};
     const unsigned before = ls->count;
-    unsigned fds = 0;
-    int e = read_promise(&fds, error);
+    struct promise p = {0};
+    int e = read_promise(&p, error);
 
     forget_variables();
-    if (e < 0)
+    if (e == 0)
+        e = take_all(&t, &p);
+    free(p.names);
+    if (e < 0) {
+        ls->count = before;
         return e;
-    if (fds > PF_LISTENERS_MAX - before)
-        return pf_error_set(error, PREFORK_EXIT_CONFIG, ENOSPC,
-                            "LISTEN_FDS: more than %d listening sockets", PF_LISTENERS_MAX);
-    for (unsigned i = 0; i < fds; i++) {
-        e = take_over(ls, FIRST_FD + (int)i, error);
-        if (e < 0) {
-            ls->count = before;
-            return e;
-        }
     }
-    return (int)fds;
+    return (int)(ls->count - before);
 }

@@ -105,7 +105,7 @@ static void
 must_refuse(int errnum, const char *sentence)
 {
     memset(&error, 0, sizeof error);
-    assert_int_equal(pf_inherit_listen_fds(&ls, &error), -errnum);
+    assert_int_equal(pf_inherit_listen_fds(&ls, NULL, NULL, &error), -errnum);
     if (!strstr(error.text, sentence))
         fail_msg("\"%s\" is not in \"%s\"", sentence, error.text);
     assert_int_equal(error.exit_code, PREFORK_EXIT_CONFIG);
@@ -122,7 +122,7 @@ takes_over_tcp_and_unix(void **state)
     place_socket(3, AF_INET, SOCK_STREAM, true);
     place_socket(4, AF_UNIX, SOCK_STREAM, true);
     promise("self", "2");
-    assert_int_equal(pf_inherit_listen_fds(&ls, &error), 2);
+    assert_int_equal(pf_inherit_listen_fds(&ls, NULL, NULL, &error), 2);
     assert_int_equal(ls.count, 2);
     (void)snprintf(text, sizeof text, "127.0.0.1:%u", pf_listener_port(&ls.table[0]));
     assert_string_equal(ls.table[0].address, text);
@@ -135,7 +135,7 @@ takes_over_tcp_and_unix(void **state)
         assert_true(fcntl(3 + i, F_GETFL) & O_NONBLOCK);
     }
     must_forget();
-    assert_int_equal(pf_inherit_listen_fds(&ls, &error), 0);
+    assert_int_equal(pf_inherit_listen_fds(&ls, NULL, NULL, &error), 0);
 }
 
 /* A datagram socket with an abstract name that nobody else has. */
@@ -160,12 +160,79 @@ takes_over_datagrams(void **state)
     place_socket(3, AF_INET, SOCK_DGRAM, false);
     place_named(4);
     promise("self", "2");
-    assert_int_equal(pf_inherit_listen_fds(&ls, &error), 2);
+    assert_int_equal(pf_inherit_listen_fds(&ls, NULL, NULL, &error), 2);
     assert_int_equal(ls.table[0].proto, PF_PROTO_UDP);
     assert_int_equal(ls.table[0].family, AF_INET);
     assert_int_not_equal(pf_listener_port(&ls.table[0]), 0);
     assert_int_equal(ls.table[1].proto, PF_PROTO_UNIXDGRAM);
     assert_true(fcntl(3, F_GETFL) & O_NONBLOCK);
+}
+
+/* ---- names ----------------------------------------------------------------------------
+ */
+
+static char stored[200]; /* "name=descriptor " of what was handed on */
+
+static int
+store(void *context, const char *name, int fd, struct pf_error *e)
+{
+    size_t n = strlen(stored);
+
+    assert_ptr_equal(context, stored);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    (void)snprintf(stored + n, sizeof stored - n, "%s=%d ", name, fd);
+    return strcmp(name, "prefork.bad") != 0
+               ? 0
+               : pf_error_set(e, PREFORK_EXIT_SYSTEM, EPROTO, "bad");
+}
+
+static int
+take_named(const char *names)
+{
+    stored[0] = '\0';
+    memset(&error, 0, sizeof error);
+    promise("self", "2");
+    (void)setenv("LISTEN_FDNAMES", names, 1);
+    return pf_inherit_listen_fds(&ls, store, stored, &error);
+}
+
+static void
+hands_on_what_was_stored(void **state)
+{
+    (void)state;
+    place(open("/dev/null", O_RDONLY), 3);
+    place_socket(4, AF_INET, SOCK_STREAM, true);
+    assert_int_equal(take_named("prefork.state.7:web"), 1);
+    assert_string_equal(stored, "prefork.state.7=3 ");
+    assert_int_equal(ls.count, 1);
+    assert_int_equal(ls.table[0].fd, 4);
+    must_forget();
+    ls.count = 0;
+    assert_int_equal(take_named("prefork.exe:prefork.l.0"), 0);
+    assert_string_equal(stored, "prefork.exe=3 prefork.l.0=4 ");
+    assert_int_equal(take_named("prefork.bad:web"), -EPROTO);
+    assert_int_equal(ls.count, 0);
+    promise("self", "2");
+    (void)setenv("LISTEN_FDNAMES", "prefork.exe:web", 1);
+    assert_int_equal(pf_inherit_listen_fds(&ls, NULL, NULL, &error), 1);
+    assert_int_equal(fcntl(3, F_GETFD), -1); /* nobody wants it */
+}
+
+/* Also without names, with too few of them, and named after the unit of systemd. */
+static void
+takes_the_rest_for_sockets(void **state)
+{
+    static const char *const names[] = {
+        "", "web", "a:b:c", "prefork", ":prefork", "prefork.socket:prefork.x.socket"};
+
+    (void)state;
+    place_socket(3, AF_INET, SOCK_STREAM, true);
+    place_socket(4, AF_INET, SOCK_STREAM, true);
+    for (size_t i = 0; i < PF_COUNT(names); i++) {
+        assert_int_equal(take_named(names[i]), 2);
+        assert_string_equal(stored, "");
+        ls.count = 0;
+    }
 }
 
 static void
@@ -180,7 +247,7 @@ ignores_what_is_not_meant_for_it(void **state)
     place_socket(3, AF_INET, SOCK_STREAM, true);
     for (size_t i = 0; i < PF_COUNT(cases); i++) {
         promise(cases[i].pid, cases[i].fds);
-        assert_int_equal(pf_inherit_listen_fds(&ls, &error), 0);
+        assert_int_equal(pf_inherit_listen_fds(&ls, NULL, NULL, &error), 0);
         assert_int_equal(ls.count, 0);
         must_forget();
     }
@@ -198,7 +265,8 @@ refuses_nonsense_numbers(void **state)
         {"self", "", "LISTEN_FDS: \"\" is not a number", EINVAL},
         {"self", "-1", "LISTEN_FDS: \"-1\" is not a number", EINVAL},
         {"self", "2x", "LISTEN_FDS: \"2x\" is not a number", EINVAL},
-        {"self", "65", "LISTEN_FDS: 65 sockets, and 64 are the most", ERANGE},
+        {"self", "1048577", "LISTEN_FDS: 1048577 descriptors, and 1048576 are the most",
+         ERANGE},
         {"self", "99999999999999999999999", "LISTEN_FDS: \"9999", ERANGE},
     };
 
@@ -244,7 +312,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(takes_over_tcp_and_unix),          CASE(takes_over_datagrams),
         CASE(ignores_what_is_not_meant_for_it), CASE(refuses_nonsense_numbers),
-        CASE(refuses_what_does_not_accept),
+        CASE(refuses_what_does_not_accept),     CASE(hands_on_what_was_stored),
+        CASE(takes_the_rest_for_sockets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

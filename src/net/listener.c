@@ -1,32 +1,37 @@
-/* Listening sockets are made here.
+/* From an endpoint to listeners.
  *
  * One call of pf_listeners_open() serves one endpoint in three steps: the endpoint becomes
- * a list of addresses (net/target.c), each target becomes a socket unless one in the table
- * covers it already, and if any of them is refused, all that this call added is taken back.
- * So the table holds whole endpoints only.
+ * a list of addresses (net/target.c), each target becomes a socket (net/socket.c) unless
+ * one in the table covers it already, and if any of them is refused, all that this call
+ * added is taken back. So the table holds whole endpoints only.
  *
- * IPV6_V6ONLY is always set, to 0 or to 1: the system's default is nobody's wish. A port 0
- * is chosen by the kernel for the first target and then used for the others; nothing is
- * bound only to try it out.
+ * A port 0 is chosen by the kernel for the first target and then used for the others;
+ * nothing is bound only to try it out.
  *
  * A unix endpoint is one socket; its path comes from net/path.c and is given back to it.
  *
  * Sockets for datagrams are bound and do not listen. The same number may be a TCP and a UDP
- * port: streams and datagrams never cover each other. SO_REUSEADDR is for TCP only, where
- * it means old connections; on UDP it would let a second server bind the same port and take
- * the first one's datagrams.
+ * port: streams and datagrams never cover each other.
  *
  * With shards each TCP target has several sockets, which the kernel chooses among for each
  * connection. All of them stay open as long as the server, whichever workers come and go:
  * so no queue is ever reset (docs/notes/0007).
  *
- * Deliberately absent: accepting, options of connections. */
+ * After a reload there are sockets of the master before this one. Each target looks there
+ * first, for exactly what it asks for. What is left may be in the way of a new one (*:80
+ * where 127.0.0.1:80 was): both are shared with each other for as long as bind(2) and
+ * listen(2) take. That two endpoints of the same settings are in each other's way is an
+ * error after a reload as it is at a start.
+ *
+ * Deliberately absent: accepting, options of connections, and what becomes of the sockets
+ * nobody asks for (net/handed.c). */
 #include "net/listener.h"
 
 #include "base/address.h"
 #include "base/text.h"
-#include "net/datagram.h"
+#include "net/handed.h"
 #include "net/path.h"
+#include "net/socket.h"
 #include "net/target.h"
 #include <prefork/prefork.h>
 
@@ -35,6 +40,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -50,6 +56,7 @@ struct opening {
     struct pf_error *error;
     unsigned first;  /* table entries from here on are of this call */
     unsigned port;   /* 0 until the kernel chose one */
+    bool afresh;     /* the number that an endpoint with port 0 had will not do */
     unsigned served; /* targets that have a socket, new or not */
     struct pf_targets targets;
 };
@@ -118,20 +125,35 @@ pf_listener_port(const struct pf_listener *l)
                                                  : pf_address_port(&address.any, length);
 }
 
+bool
+pf_listeners_add(struct pf_listeners *ls, const struct pf_listener *l)
+{
+    struct pf_listener *added = &ls->table[ls->count];
+
+    if (ls->count == PF_LISTENERS_MAX)
+        return false;
+    *added = *l;
+    added->id = ls->next_id++;
+    ls->count++;
+    return true;
+}
+
 /* fd is consumed, also on failure. */
 static int
-add_listener(struct opening *o, int fd)
+add_listener(struct opening *o, int fd, struct pf_listener **ret_listener)
 {
     struct pf_listener l = {.fd = fd, .proto = o->endpoint->proto, .endpoint = o->endpoint};
     int e = pf_listener_learn(&l);
 
+    if (e == 0 && !pf_listeners_add(o->ls, &l))
+        e = -ENOSPC;
     if (e < 0) {
         (void)close(fd); /* nothing was written to it */
         return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, -e, "port %s: %s",
                             o->endpoint->port, strerror(-e));
     }
-    o->ls->table[o->ls->count++] = l;
     o->served++;
+    *ret_listener = &o->ls->table[o->ls->count - 1];
     return 0;
 }
 
@@ -139,9 +161,8 @@ static void
 take_back(struct opening *o)
 {
     while (o->ls->count > o->first) {
-        struct pf_listener *l = &o->ls->table[--o->ls->count];
-        pf_path_unlink(l->address, &l->file);
-        (void)close(l->fd); /* nothing was written to it */
+        struct pf_listener l = o->ls->table[--o->ls->count];
+        pf_handed_let_go(o->ls, &l);
     }
 }
 
@@ -213,65 +234,108 @@ find_covering(const struct opening *o, const struct pf_target *t)
     return NULL;
 }
 
-/* Steps of making a socket: 0 or a negative errno. */
+/* ---- what was handed over -------------------------------------------------------------
+ */
 
-static int
-set(int fd, int level, int option, int value)
+/* Cannot both be bound by strangers. */
+static bool
+are_in_the_way(const struct pf_listener *a, const struct pf_listener *b)
 {
-    return setsockopt(fd, level, option, &value, sizeof value) < 0 ? -errno : 0;
+    const struct pf_listener *six = a->family == AF_INET6 ? a : b;
+
+    if (a->family == AF_UNIX || b->family == AF_UNIX || differ(a->proto, b->proto) ||
+        pf_listener_port(a) != pf_listener_port(b))
+        return false;
+    if (a->family != b->family)
+        return six->wildcard && !six->v6only;
+    return a->wildcard || b->wildcard || strcmp(a->address, b->address) == 0;
 }
 
-/* The first shard asks for SO_REUSEPORT when it is bound, so that it is refused where
- * another server listens; the others join it. */
-static int
-prepare_tcp(int fd, const struct pf_endpoint *endpoint, const struct pf_target *t,
-            unsigned shard)
+/* It would have been refused, had it not been there before. */
+static bool
+is_blocked(const struct opening *o, const struct pf_listener *h)
 {
-    int e = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-
-    if (e == 0 && shard > 0)
-        e = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (e == 0 && bind(fd, &t->address.any, t->length) < 0)
-        e = -errno;
-    if (e == 0 && shard == 0 && endpoint->shards > 1)
-        e = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (e == 0 && listen(fd, endpoint->backlog) < 0)
-        e = -errno;
-    return e;
+    for (unsigned i = 0; i < o->ls->count; i++) {
+        if (o->ls->table[i].beside && are_in_the_way(&o->ls->table[i], h))
+            return true;
+    }
+    return false;
 }
 
-static int
-prepare_udp(int fd, const struct pf_endpoint *endpoint, const struct pf_target *t)
+/* Is it just what t asks for? For port 0 any number will do that was given for one. */
+static bool
+answers(const struct opening *o, const struct pf_listener *h, const struct pf_target *t,
+        unsigned shard)
 {
-    int e = endpoint->broadcast ? set(fd, SOL_SOCKET, SO_BROADCAST, 1) : 0;
+    union pf_target_address address = {.any.sa_family = AF_UNSPEC};
+    socklen_t length = 0;
 
-    if (e == 0 && bind(fd, &t->address.any, t->length) < 0)
-        e = -errno;
-    return e < 0 ? e : pf_datagram_prepare(fd);
+    if (h->shard != shard || h->v6only != t->v6only ||
+        differ(h->proto, o->endpoint->proto) || own_address(h, &address, &length) < 0)
+        return false;
+    if (pf_address_port(&t->address.any, t->length) == 0) {
+        if (!h->any_port || o->afresh)
+            return false;
+        pf_address_set_port(&address.any, 0);
+    }
+    return pf_address_same(&address.any, length, &t->address.any, t->length);
 }
 
-/* A descriptor that listens, or is bound for datagrams; or a negative errno. */
+/* Entry i of it serves the endpoint from here on. */
 static int
-make_socket(const struct pf_endpoint *endpoint, const struct pf_target *t, unsigned shard)
+take(struct opening *o, unsigned i)
 {
-    const int type = pf_proto_socket_type(endpoint->proto);
-    const int family = t->address.any.sa_family;
-    int fd =
-        socket(family, type | SOCK_CLOEXEC | (type == SOCK_STREAM ? SOCK_NONBLOCK : 0), 0);
-    int e = 0;
+    struct pf_listener *l = &o->ls->table[o->ls->count];
+    int r = check_room(o);
 
-    if (fd < 0)
-        return -errno;
-    if (family == AF_INET6)
-        e = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, t->v6only);
-    if (e == 0)
-        e = type == SOCK_DGRAM ? prepare_udp(fd, endpoint, t)
-                               : prepare_tcp(fd, endpoint, t, shard);
-    if (e == 0)
-        return fd;
-    (void)close(fd); /* nothing was written to it */
-    return e;
+    if (r == 0 && is_blocked(o, &o->ls->handed[i]))
+        r = -EADDRINUSE;
+    if (r < 0)
+        return r;
+    pf_handed_take(o->ls, i, l);
+    l->endpoint = o->endpoint;
+    l->proto = o->endpoint->proto;
+    l->any_port = !pf_proto_is_unix(l->proto) && o->targets.port == 0;
+    o->ls->count++;
+    o->served++;
+    return 0;
 }
+
+/* Share with others, or no more, what was handed over of this port. False: nothing was. */
+static bool
+share_handed(const struct opening *o, unsigned port, bool on)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < o->ls->handed_count; i++) {
+        const struct pf_listener *h = &o->ls->handed[i];
+        if (h->family == AF_UNIX || differ(h->proto, o->endpoint->proto) ||
+            pf_listener_port(h) != port)
+            continue;
+        found = true;
+        (void)pf_socket_share(h->fd, on || h->before.shared); /* bind(2) will tell */
+    }
+    return found;
+}
+
+/* A new socket. One that was handed over may be in its way, and leave later. */
+static int
+make_socket(const struct opening *o, const struct pf_target *t,
+            struct pf_socket_order *order)
+{
+    const unsigned port = pf_address_port(&t->address.any, t->length);
+    int r = pf_socket_open(o->endpoint, t, order);
+
+    if (r != -EADDRINUSE || !share_handed(o, port, true))
+        return r;
+    order->beside = true;
+    r = pf_socket_open(o->endpoint, t, order);
+    (void)share_handed(o, port, false);
+    return r;
+}
+
+/* ---- refusals -------------------------------------------------------------------------
+ */
 
 /* The listener of ours that has this port, if any: then the neighbour to blame is us. */
 static const struct pf_listener *
@@ -346,34 +410,61 @@ may_skip(const struct pf_target *t, int errnum)
            (errnum == EADDRNOTAVAIL && IN6_IS_ADDR_LOOPBACK(&t->address.v6.sin6_addr));
 }
 
+/* ---- one address ----------------------------------------------------------------------
+ */
+
 static int
 open_shard(struct opening *o, const struct pf_target *t, unsigned shard)
 {
+    struct pf_socket_order order = {.shard = shard};
+    struct pf_listener *l;
     int r = check_room(o);
 
-    if (r < 0)
-        return r;
-    r = make_socket(o->endpoint, t, shard);
-    if (r < 0)
-        return r;
-    r = add_listener(o, r);
+    for (unsigned i = 0; r == 0 && i < o->ls->handed_count; i++) {
+        if (answers(o, &o->ls->handed[i], t, shard))
+            return take(o, i);
+    }
     if (r == 0)
-        o->ls->table[o->ls->count - 1].shard = shard;
-    return r;
+        r = make_socket(o, t, &order);
+    if (r >= 0)
+        r = add_listener(o, r, &l);
+    if (r < 0)
+        return r;
+    l->shard = shard;
+    l->beside = order.beside;
+    l->any_port = o->targets.port == 0;
+    return 0;
+}
+
+/* The kernel lets only sockets of one user share an address, and who opened the first may
+ * have given up root since. */
+static int
+refuse_shard(const struct opening *o, const struct pf_listener *first, int errnum)
+{
+    struct stat st;
+
+    if (errnum != EADDRINUSE || fstat(first->fd, &st) < 0 || st.st_uid == geteuid())
+        return -errnum;
+    return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, errnum,
+                        "%s: sockets cannot be added to one that user %u opened: restart "
+                        "the server for more shards",
+                        first->address, (unsigned)st.st_uid);
 }
 
 /* All of them have the port that the first one got. */
 static int
 open_shards(struct opening *o, struct pf_target *t)
 {
+    const unsigned first = o->ls->count;
     int r = open_shard(o, t, 0);
 
-    for (unsigned i = 1; r == 0 && i < o->endpoint->shards; i++) {
-        pf_address_set_port(&t->address.any,
-                            pf_listener_port(&o->ls->table[o->ls->count - 1]));
+    if (r < 0 || o->endpoint->shards <= 1)
+        return r;
+    pf_address_set_port(&t->address.any, pf_listener_port(&o->ls->table[first]));
+    r = pf_socket_share(o->ls->table[first].fd, true);
+    for (unsigned i = 1; r == 0 && i < o->endpoint->shards; i++)
         r = open_shard(o, t, i);
-    }
-    return r;
+    return r < 0 ? refuse_shard(o, &o->ls->table[first], -r) : 0;
 }
 
 static int
@@ -438,6 +529,7 @@ serve_targets_on_any_port(struct opening *o)
         take_back(o);
         o->served = 0;
         o->port = 0;
+        o->afresh = true;
         if (o->error)
             *o->error = (struct pf_error){0};
         e = serve_targets(o);
@@ -470,11 +562,53 @@ refuse_type(const struct opening *o)
 }
 
 static int
+refuse_long_path(const struct opening *o)
+{
+    return pf_error_set(o->error, PREFORK_EXIT_SYSTEM, ENAMETOOLONG,
+                        "socket %s: too long a path for a socket of another type to take "
+                        "it over: restart the server",
+                        o->endpoint->port);
+}
+
+/* With `staged` a socket of another type is at the path until the commit. */
+static int
+make_path(struct opening *o, bool staged)
+{
+    struct pf_endpoint there = *o->endpoint;
+    struct pf_path_file file;
+    struct pf_listener *l;
+    int r = check_room(o);
+
+    if (r < 0)
+        return r;
+    if (staged && !pf_path_beside(o->endpoint->port, there.port))
+        return refuse_long_path(o);
+    r = pf_path_open(&there, &file, o->error);
+    if (r < 0)
+        return r;
+    r = add_listener(o, r, &l);
+    if (r < 0) {
+        pf_path_unlink(there.port, &file);
+        return r;
+    }
+    (void)snprintf(l->address, sizeof l->address, "%s", o->endpoint->port);
+    l->staged = staged;
+    l->file = file;
+    return 0;
+}
+
+static int
+take_path(struct opening *o, unsigned i)
+{
+    int r = pf_path_may_change(o->endpoint, &o->ls->handed[i].file, o->error);
+
+    return r < 0 ? r : take(o, i);
+}
+
+static int
 open_unix(struct opening *o)
 {
     const char *path = o->endpoint->port;
-    struct pf_path_file file;
-    int e;
 
     for (unsigned i = 0; i < o->ls->count; i++) {
         struct pf_listener *l = &o->ls->table[i];
@@ -482,18 +616,14 @@ open_unix(struct opening *o)
             return differ(l->proto, o->endpoint->proto) ? refuse_type(o)
                                                         : count_covered(o, l);
     }
-    e = check_room(o);
-    if (e < 0)
-        return e;
-    e = pf_path_open(o->endpoint, &file, o->error);
-    if (e < 0)
-        return e;
-    e = add_listener(o, e);
-    if (e < 0)
-        pf_path_unlink(path, &file);
-    else
-        o->ls->table[o->ls->count - 1].file = file;
-    return e;
+    for (unsigned i = 0; i < o->ls->handed_count; i++) {
+        const struct pf_listener *h = &o->ls->handed[i];
+        if (h->family == AF_UNIX && strcmp(h->address, path) == 0 &&
+            pf_path_is(path, &h->file))
+            return differ(h->proto, o->endpoint->proto) ? make_path(o, true)
+                                                        : take_path(o, i);
+    }
+    return make_path(o, false);
 }
 
 /* ---- all of them ----------------------------------------------------------------------
@@ -519,16 +649,33 @@ pf_listeners_open(struct pf_listeners *ls, const struct pf_endpoint *endpoint,
 }
 
 void
+pf_listener_unlink(struct pf_listener *l)
+{
+    char beside[PF_ENDPOINT_PORT_BYTES];
+
+    if (l->staged && pf_path_beside(l->address, beside))
+        pf_path_unlink(beside, &l->file);
+    else
+        pf_path_unlink(l->address, &l->file);
+}
+
+void
+pf_listener_shut(struct pf_listener *l)
+{
+    pf_listener_unlink(l);
+    if (l->proto != PF_PROTO_UDP)       /* where it would only let receivers hear nothing */
+        (void)shutdown(l->fd, SHUT_RD); /* fails if it was done before */
+}
+
+void
 pf_listeners_shut(struct pf_listeners *ls)
 {
     for (unsigned i = 0; i < ls->count; i++) {
-        struct pf_listener *l = &ls->table[i];
-        if (l->inherited)
-            continue;
-        pf_path_unlink(l->address, &l->file);
-        if (l->proto != PF_PROTO_UDP) /* where it would only let receivers hear nothing */
-            (void)shutdown(l->fd, SHUT_RD); /* fails if it was done before */
+        if (!ls->table[i].inherited)
+            pf_listener_shut(&ls->table[i]);
     }
+    for (unsigned i = 0; i < ls->handed_count; i++)
+        pf_listener_shut(&ls->handed[i]);
 }
 
 void
@@ -537,4 +684,29 @@ pf_listeners_close(struct pf_listeners *ls)
     for (unsigned i = 0; i < ls->count; i++)
         (void)close(ls->table[i].fd); /* nothing was written to it */
     ls->count = 0;
+    pf_listeners_forget_handed(ls);
+}
+
+bool
+pf_listeners_are_inherited(const struct pf_listeners *ls)
+{
+    for (unsigned i = 0; i < ls->count; i++) {
+        if (ls->table[i].inherited)
+            return true;
+    }
+    return false;
+}
+
+const struct pf_listener *
+pf_listener_find(const struct pf_listeners *ls, unsigned id)
+{
+    for (unsigned i = 0; i < ls->count; i++) {
+        if (ls->table[i].id == id)
+            return &ls->table[i];
+    }
+    for (unsigned i = 0; i < ls->handed_count; i++) {
+        if (ls->handed[i].id == id)
+            return &ls->handed[i];
+    }
+    return NULL;
 }

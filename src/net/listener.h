@@ -23,7 +23,8 @@ enum {
 
 struct pf_listener {
     int fd;
-    int family; /* AF_INET, AF_INET6, AF_UNIX */
+    unsigned id; /* never that of another one, also in masters after this one */
+    int family;  /* AF_INET, AF_INET6, AF_UNIX */
     enum pf_proto proto;
     const struct pf_endpoint *endpoint; /* what it was opened for; borrowed; NULL: handed
                                            in, and no port asks for it */
@@ -31,13 +32,31 @@ struct pf_listener {
     bool inherited; /* handed in from outside: never shut down, never unlinked */
     bool v6only;
     bool wildcard;                        /* bound to all addresses of the machine */
+    bool any_port;                        /* its endpoint left the number to the kernel */
     char address[PF_LISTENER_TEXT_BYTES]; /* "127.0.0.1:8080", "[::1]:80", "/run/x.sock" */
     struct pf_path_file file; /* of a unix socket we made: unlinked when it is shut */
+
+    /* While the master before this one may come back (net/handed.h). */
+    bool staged; /* its file is beside its path, where one of another type still is */
+    bool beside; /* bound while one of ours, handed over, was in its way */
+    struct {
+        unsigned place; /* in the table of the master before this one, from 1; 0: new */
+        enum pf_proto proto;
+        bool any_port;
+        bool shared; /* SO_REUSEPORT */
+    } before;
 };
 
 struct pf_listeners {
-    unsigned count;
+    unsigned count; /* what the server listens on, in the order of the settings */
     struct pf_listener table[PF_LISTENERS_MAX];
+
+    /* Taken over from the master before this one, and nobody has asked for it yet: no new
+     * worker listens there. In the order of that master's table. */
+    unsigned handed_count;
+    struct pf_listener handed[PF_LISTENERS_MAX];
+
+    unsigned next_id;
 };
 
 /* Where the text of a listener came to be changed, told to the person who starts the
@@ -50,9 +69,15 @@ typedef void pf_listener_note(void *context, const char *text);
  * already in *ls is skipped (said through note, which may be NULL). Port 0 on several
  * addresses gets the same number on all.
  *
+ * What was handed over is used where it is just what is asked for: the same address and
+ * kind of socket, for a unix socket the same file, for one of several shards the same
+ * number. The n-th endpoint with port 0 on an address gets the number that it had. Nothing
+ * of such a socket changes before pf_listeners_commit() (net/handed.h); whether its file
+ * may be given another mode and owner is seen here.
+ *
  * 0, or a negative errno with the sentence in error (what, where, what to do); then
- * nothing of this endpoint stays open. A path that exists is replaced only if it is a
- * socket nobody answers on. */
+ * nothing of this endpoint stays open, and what was handed over is as it was. A path that
+ * exists is replaced only if it is a socket nobody answers on. */
 PF_MUST_USE int pf_listeners_open(struct pf_listeners *ls,
                                   const struct pf_endpoint *endpoint,
                                   pf_listener_note *note, void *context,
@@ -65,8 +90,8 @@ PF_MUST_USE int pf_listener_learn(struct pf_listener *l);
 /* The port number a listener really has (port 0 is known by now); 0 for unix. */
 unsigned pf_listener_port(const struct pf_listener *l);
 
-/* Connections and datagrams that wait, all listeners together: a hint. A listener that
- * cannot be asked counts as 0. */
+/* Connections and datagrams that wait where the server listens, together: a hint. A
+ * listener that cannot be asked counts as 0. */
 unsigned pf_listeners_queued(const struct pf_listeners *ls);
 
 /* No new connection from here on: shutdown(2) on the sockets that are ours, so that
@@ -76,7 +101,26 @@ unsigned pf_listeners_queued(const struct pf_listeners *ls);
  * belong to who made them. */
 void pf_listeners_shut(struct pf_listeners *ls);
 
-/* Close all descriptors of this process; *ls is empty afterwards. Unlinks nothing. */
+/* Is one of them from outside, and so stands for a port that nobody set? */
+bool pf_listeners_are_inherited(const struct pf_listeners *ls);
+
+/* The listener with this number, or NULL: it is no more. */
+const struct pf_listener *pf_listener_find(const struct pf_listeners *ls, unsigned id);
+
+/* Append *l with a number of its own. False: there is no room. */
+PF_MUST_USE bool pf_listeners_add(struct pf_listeners *ls, const struct pf_listener *l);
+
+/* Remove its file, if it has one that is still ours. */
+void pf_listener_unlink(struct pf_listener *l);
+
+/* The same as pf_listeners_shut() for one of them that is ours. */
+void pf_listener_shut(struct pf_listener *l);
+
+/* Connections and datagrams that wait there: a hint, as above. */
+unsigned pf_listener_queued(const struct pf_listener *l);
+
+/* Close all descriptors of this process, also of what was handed over; *ls is empty
+ * afterwards. Unlinks nothing. */
 void pf_listeners_close(struct pf_listeners *ls);
 
 #endif

@@ -11,14 +11,23 @@
  * it from each other between that answer and bind(2); the pid file is the lock for that
  * case.
  *
+ * After a reload a socket of another type may be wanted at the path of one that is in
+ * service. It is bound beside it, and rename(2) lets it take over the path without a gap.
+ * The kernel goes on to call it by the name it was bound to (ss(8) shows that one). A
+ * socket of the same type is kept, and its file gets mode and owner of the new settings at
+ * the commit; whether that will be permitted is said before, since then nobody can be
+ * refused.
+ *
  * Deliberately absent: abstract names, directories made on the way, and the table of
  * listeners. Whether one of them has this path already is for net/listener.c to know. */
 #include "net/path.h"
 
+#include "os/capability.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -106,9 +115,10 @@ ask_path(const char *path)
     }
 }
 
-/* Make the path free, or say why it is not ours to free. */
+/* 1: a socket nobody answers on is at the path, 0: nothing. Or why it is not ours to free.
+ */
 static int
-clear_path(const char *path, struct pf_error *error)
+look_at(const char *path, struct pf_error *error)
 {
     struct stat st;
     int alive;
@@ -130,9 +140,17 @@ clear_path(const char *path, struct pf_error *error)
                            "in use by another process (ss -lxp shows which): stop it, or "
                            "choose another path",
                            error);
-    if (unlink(path) < 0 && errno != ENOENT)
-        return refuse_file(path, errno, error);
-    return 0;
+    return 1;
+}
+
+static int
+clear_path(const char *path, struct pf_error *error)
+{
+    int stale = look_at(path, error);
+
+    if (stale <= 0)
+        return stale;
+    return unlink(path) < 0 && errno != ENOENT ? refuse_file(path, errno, error) : 0;
 }
 
 /* ---- owner and mode -------------------------------------------------------------------
@@ -168,32 +186,46 @@ wanted_mode(const struct pf_endpoint *e)
 /* Owner first: a mode meant for the final owner is too wide for another. A descriptor made
  * with O_PATH knows no fchmod(2); its name in /proc does, and leads to the same file. */
 static int
-give_rights(const struct pf_endpoint *e, int file)
+give_rights(const struct pf_endpoint *e, int file, mode_t mode)
 {
     char name[64];
 
     if (fchownat(file, "", e->owner, e->group, AT_EMPTY_PATH) < 0)
         return -errno;
     (void)snprintf(name, sizeof name, "/proc/self/fd/%d", file);
-    return chmod(name, wanted_mode(e)) < 0 ? -errno : 0;
+    return chmod(name, mode) < 0 ? -errno : 0;
+}
+
+/* A descriptor of the file, if it is still at the path; or a negative errno. Somebody who
+ * replaced it keeps his as it is. */
+static int
+open_file(const char *path, const struct pf_path_file *file)
+{
+    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    int r = fd;
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0)
+        r = -errno;
+    else if (st.st_dev != file->dev || st.st_ino != file->ino)
+        r = -EADDRINUSE;
+    if (r < 0)
+        (void)close(fd); /* nothing was written to it */
+    return r;
 }
 
 static int
 open_rights(const struct pf_endpoint *e, const struct pf_path_file *made)
 {
-    int file = open(e->port, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-    int r;
+    int file = open_file(e->port, made);
+    int r = file;
 
-    if (file < 0)
-        return -errno;
-    if (fstat(file, &st) < 0)
-        r = -errno;
-    else if (st.st_dev != made->dev || st.st_ino != made->ino)
-        r = -EADDRINUSE; /* replaced since bind(2): leave the other's file alone */
-    else
-        r = give_rights(e, file);
-    (void)close(file); /* nothing was written to it */
+    if (file >= 0) {
+        r = give_rights(e, file, wanted_mode(e));
+        (void)close(file); /* nothing was written to it */
+    }
     return r;
 }
 
@@ -259,14 +291,110 @@ pf_path_open(const struct pf_endpoint *endpoint, struct pf_path_file *ret_file,
     return fd;
 }
 
+/* ---- a path that is there already -----------------------------------------------------
+ */
+
+bool
+pf_path_is(const char *path, const struct pf_path_file *file)
+{
+    struct stat st;
+
+    return file->ino != 0 && lstat(path, &st) == 0 && st.st_dev == file->dev &&
+           st.st_ino == file->ino;
+}
+
+bool
+pf_path_beside(const char *path, char ret_beside[static PF_ENDPOINT_PORT_BYTES])
+{
+    int n = snprintf(ret_beside, PF_ENDPOINT_PORT_BYTES, "%s.new", path);
+
+    return n > 0 && n < PF_ENDPOINT_PORT_BYTES;
+}
+
+int
+pf_path_replace(const char *path, bool ours, struct pf_error *error)
+{
+    char beside[PF_ENDPOINT_PORT_BYTES];
+    int e = ours ? 0 : look_at(path, error);
+
+    if (e < 0)
+        return e;
+    if (!pf_path_beside(path, beside))
+        return refuse_path(path, ENAMETOOLONG, "too long", error);
+    return rename(beside, path) < 0 ? refuse_file(path, errno, error) : 0;
+}
+
+static bool
+has_owner(const struct pf_endpoint *e, const struct stat *st)
+{
+    return (e->owner == (uid_t)-1 || e->owner == st->st_uid) &&
+           (e->group == (gid_t)-1 || e->group == st->st_gid);
+}
+
+static bool
+has_mode(const struct pf_endpoint *e, const struct stat *st)
+{
+    return !e->has_mode || (st->st_mode & 07777) == e->mode;
+}
+
+/* Who owns a file may give it to another group of his own. */
+static bool
+may_change_owner(const struct pf_endpoint *e, const struct stat *st)
+{
+    if (pf_capability_has(UINT64_C(1) << CAP_CHOWN))
+        return true;
+    return geteuid() == st->st_uid && (e->owner == (uid_t)-1 || e->owner == st->st_uid) &&
+           (e->group == getegid() || group_member(e->group));
+}
+
+static bool
+may_change_mode(const struct stat *st)
+{
+    return geteuid() == st->st_uid || pf_capability_has(UINT64_C(1) << CAP_FOWNER);
+}
+
+int
+pf_path_may_change(const struct pf_endpoint *endpoint, const struct pf_path_file *file,
+                   struct pf_error *error)
+{
+    struct stat st;
+
+    if (!pf_path_is(endpoint->port, file) || lstat(endpoint->port, &st) < 0)
+        return refuse_path(endpoint->port, ENOENT, "is not there any more", error);
+    if ((has_owner(endpoint, &st) || may_change_owner(endpoint, &st)) &&
+        (has_mode(endpoint, &st) || may_change_mode(&st)))
+        return 0;
+    return refuse_path(endpoint->port, EPERM,
+                       "its owner and mode cannot be changed by the user the server runs "
+                       "as: restart the server",
+                       error);
+}
+
+int
+pf_path_change(const struct pf_endpoint *endpoint, const struct pf_path_file *file)
+{
+    int fd = open_file(endpoint->port, file);
+    struct stat st;
+    int r = fd;
+
+    if (fd < 0)
+        return r;
+    if (fstat(fd, &st) < 0)
+        r = -errno;
+    else if (has_owner(endpoint, &st) && has_mode(endpoint, &st))
+        r = 0;
+    else
+        r = give_rights(endpoint, fd,
+                        endpoint->has_mode ? endpoint->mode : st.st_mode & 07777);
+    (void)close(fd); /* nothing was written to it */
+    return r;
+}
+
 /* Only the very file that we made: somebody else may live at the path by now. */
 void
 pf_path_unlink(const char *path, struct pf_path_file *file)
 {
-    struct stat st;
-
-    if (file->ino != 0 && lstat(path, &st) == 0 && st.st_dev == file->dev &&
-        st.st_ino == file->ino)
+    if (pf_path_is(path, file))
         (void)unlink(path); /* privileges may be gone: then the next start does it */
     *file = (struct pf_path_file){0};
 }

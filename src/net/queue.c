@@ -16,6 +16,7 @@
  * old kernel, a filter on system calls, a socket already shut) counts as 0. No socket is
  * kept between calls. */
 #include "net/listener.h"
+#include "os/fd.h"
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -137,15 +138,35 @@ ask_unix(int netlink, int fd)
     return n < 0 ? 0 : read_answer(&a, (size_t)n, st.st_ino);
 }
 
-/* All that need no question by netlink. */
-static unsigned
-ask_plainly(const struct pf_listener *l)
+static int
+open_netlink(void)
 {
-    switch (l->proto) {
-    case PF_PROTO_UDP: return ask_udp(l->fd);
-    case PF_PROTO_UNIXDGRAM: return ask_unix_datagram(l->fd);
-    default: return ask_tcp(l->fd);
-    }
+    return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+}
+
+/* *netlink is opened for the first that needs it. */
+static unsigned
+ask(int *netlink, const struct pf_listener *l)
+{
+    if (l->proto == PF_PROTO_UDP)
+        return ask_udp(l->fd);
+    if (l->proto == PF_PROTO_UNIXDGRAM)
+        return ask_unix_datagram(l->fd);
+    if (l->family != AF_UNIX)
+        return ask_tcp(l->fd);
+    if (*netlink < 0)
+        *netlink = open_netlink();
+    return *netlink < 0 ? 0 : ask_unix(*netlink, l->fd);
+}
+
+unsigned
+pf_listener_queued(const struct pf_listener *l)
+{
+    int netlink = -1;
+    unsigned queued = ask(&netlink, l);
+
+    pf_fd_close(&netlink); /* it was only asked */
+    return queued;
 }
 
 unsigned
@@ -154,19 +175,8 @@ pf_listeners_queued(const struct pf_listeners *ls)
     int netlink = -1;
     unsigned queued = 0;
 
-    for (unsigned i = 0; i < ls->count; i++) {
-        const struct pf_listener *l = &ls->table[i];
-        if (l->proto == PF_PROTO_UNIXDGRAM || l->family != AF_UNIX) {
-            queued += ask_plainly(l);
-            continue;
-        }
-        if (netlink < 0)
-            netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                             NETLINK_SOCK_DIAG);
-        if (netlink >= 0)
-            queued += ask_unix(netlink, l->fd);
-    }
-    if (netlink >= 0)
-        (void)close(netlink); /* it was only asked */
+    for (unsigned i = 0; i < ls->count; i++)
+        queued += ask(&netlink, &ls->table[i]);
+    pf_fd_close(&netlink); /* it was only asked */
     return queued;
 }

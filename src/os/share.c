@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -48,16 +49,16 @@ pf_share_page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Its size is fixed for good: nobody can cut away what others have mapped. */
+/* Nobody can cut away what others have mapped. It can grow, which harms nobody. */
 static int
-make_object(size_t bytes)
+make_object(const char *name, size_t bytes)
 {
-    int fd = memfd_create("prefork-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0)
         return -errno;
     if (ftruncate(fd, (off_t)bytes) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
         int errnum = errno;
         pf_fd_close(&fd);
         return -errnum;
@@ -65,26 +66,119 @@ make_object(size_t bytes)
     return fd;
 }
 
+/* It is one of ours, so far as that can be seen: sealed like them, and at least so large,
+ * which is made true where more pages are wanted than there were. */
+static int
+check_object(int fd, size_t bytes)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    struct stat st;
+
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &st) < 0)
+        return -EBADF;
+    if ((size_t)st.st_size < bytes && ftruncate(fd, (off_t)bytes) < 0)
+        return -errno;
+    return 0;
+}
+
+static int
+map_object(int fd, size_t bytes, void **ret_memory)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (memory == MAP_FAILED)
+        return -errno;
+    *ret_memory = memory;
+    return 0;
+}
+
+/* Memory that could not be had must be known here, and not when it is touched. */
+static int
+fill_object(int fd, size_t bytes)
+{
+    return fallocate(fd, 0, 0, (off_t)bytes) < 0 ? -errno : 0;
+}
+
+static int
+take(struct pf_share_object *share, int fd, size_t bytes)
+{
+    int r;
+
+    *share = (struct pf_share_object){.fd = fd, .bytes = bytes};
+    r = fill_object(fd, bytes);
+    return r < 0 ? r : map_object(fd, bytes, &share->memory);
+}
+
+int
+pf_share_object_open(struct pf_share_object *share, size_t bytes)
+{
+    int fd = make_object("prefork-hints", bytes);
+
+    *share = (struct pf_share_object){.fd = -1};
+    return fd < 0 ? fd : take(share, fd, bytes);
+}
+
+int
+pf_share_object_adopt(struct pf_share_object *share, int fd, size_t bytes)
+{
+    int r = check_object(fd, bytes);
+
+    *share = (struct pf_share_object){.fd = fd};
+    return r < 0 ? r : take(share, fd, bytes);
+}
+
+void
+pf_share_object_leave(struct pf_share_object *share)
+{
+    pf_fd_close(&share->fd);
+}
+
+void
+pf_share_object_close(struct pf_share_object *share)
+{
+    if (share->memory)
+        (void)munmap(share->memory, share->bytes);
+    share->memory = NULL;
+    pf_share_object_leave(share);
+}
+
+static int
+map_pages(struct pf_share_pages *pages)
+{
+    size_t bytes = pages->count * pf_share_page_bytes();
+    void *memory = NULL;
+    int r = map_object(pages->fd, bytes, &memory);
+
+    if (r < 0)
+        return r;
+    pages->memory = memory;
+    return madvise(memory, bytes, MADV_DONTFORK) < 0 ? -errno : 0;
+}
+
 int
 pf_share_pages_open(struct pf_share_pages *pages, size_t count)
 {
-    size_t bytes = count * pf_share_page_bytes();
-    void *memory;
+    *pages = (struct pf_share_pages){
+        .fd = make_object("prefork-board", count * pf_share_page_bytes()),
+        .count = count,
+    };
+    return pages->fd < 0 ? pages->fd : map_pages(pages);
+}
 
-    *pages = (struct pf_share_pages){.fd = make_object(bytes), .count = count};
-    if (pages->fd < 0)
-        return pages->fd;
-    memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pages->fd, 0);
-    if (memory == MAP_FAILED)
-        return -errno;
-    pages->memory = memory;
-    return madvise(memory, bytes, MADV_DONTFORK) < 0 ? -errno : 0;
+int
+pf_share_pages_adopt(struct pf_share_pages *pages, int fd, size_t count)
+{
+    int r = check_object(fd, count * pf_share_page_bytes());
+
+    *pages = (struct pf_share_pages){.fd = fd, .count = count};
+    return r < 0 ? r : map_pages(pages);
 }
 
 void
 pf_share_pages_close(struct pf_share_pages *pages)
 {
-    pf_share_close(pages->memory, pages->count * pf_share_page_bytes());
+    if (pages->memory)
+        (void)munmap(pages->memory, pages->count * pf_share_page_bytes());
     pages->memory = NULL;
     pf_fd_close(&pages->fd);
 }

@@ -94,7 +94,7 @@ void
 pf_worker_score_connection(struct prefork_worker *w)
 {
     const struct prefork_conn *c = &w->conn;
-    uint16_t listener = (uint16_t)(c->listener - w->heritage.listeners->table);
+    uint16_t listener = (uint16_t)c->listener->id;
 
     if (w->score.listener != listener) {
         w->score.listener = listener;

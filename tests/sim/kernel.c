@@ -8,6 +8,7 @@
  * in it workers take connections, finish and die. That is how the moments between a plan
  * and its act, and between an act and the next sleep, come to be tried. */
 #include "link/wire.h"
+#include "net/handed.h"
 #include "net/tls.h"
 #include "os/clock.h"
 #include "os/departure.h"
@@ -435,18 +436,34 @@ pf_share_page_bytes(void)
     return PAGE_BYTES;
 }
 
-void *
-pf_share_open(size_t bytes)
+int
+pf_share_object_open(struct pf_share_object *share, size_t bytes)
 {
     sim.hints = calloc(1, bytes);
-    return sim.hints;
+    *share = (struct pf_share_object){.fd = -1, .memory = sim.hints, .bytes = bytes};
+    return sim.hints ? 0 : -ENOMEM;
+}
+
+/* There is only one, and descriptors mean nothing here. */
+int
+pf_share_object_adopt(struct pf_share_object *share, int fd, size_t bytes)
+{
+    (void)fd;
+    *share = (struct pf_share_object){.fd = -1, .memory = sim.hints, .bytes = bytes};
+    return 0;
 }
 
 void
-pf_share_close(void *memory, size_t bytes)
+pf_share_object_leave(struct pf_share_object *share)
 {
-    (void)bytes;
-    free(memory);
+    (void)share;
+}
+
+void
+pf_share_object_close(struct pf_share_object *share)
+{
+    free(share->memory);
+    share->memory = NULL;
 }
 
 void *
@@ -468,6 +485,14 @@ pf_share_pages_open(struct pf_share_pages *pages, size_t count)
     sim.pages = calloc(count, PAGE_BYTES);
     *pages = (struct pf_share_pages){.fd = -1, .memory = sim.pages, .count = count};
     return sim.pages ? 0 : -ENOMEM;
+}
+
+int
+pf_share_pages_adopt(struct pf_share_pages *pages, int fd, size_t count)
+{
+    (void)fd;
+    *pages = (struct pf_share_pages){.fd = -1, .memory = sim.pages, .count = count};
+    return 0;
 }
 
 void
@@ -709,6 +734,55 @@ pf_master_patrol_at(const struct pf_master *m)
     return PF_NEVER;
 }
 
+/* ---- requests from outside: nobody asks
+ * ------------------------------------------------------------------------------------ */
+
+void
+pf_control_init(struct pf_control *c)
+{
+    (void)c;
+}
+
+void
+pf_control_open(struct pf_master *m)
+{
+    (void)m;
+}
+
+void
+pf_control_close(struct pf_control *c)
+{
+    (void)c;
+}
+
+void
+pf_control_tend(struct pf_master *m)
+{
+    (void)m;
+}
+
+void
+pf_control_greet(struct pf_master *m)
+{
+    (void)m;
+    sim_fail("somebody asks");
+}
+
+void
+pf_control_hear(struct pf_master *m, unsigned index)
+{
+    (void)m;
+    sim_fail("client %u of the control socket", index);
+}
+
+void
+pf_control_tell(struct pf_master *m, uint64_t number, bool ok, const char *text)
+{
+    (void)m;
+    sim_fail("the end of request %llu, which nobody made: %d %s",
+             (unsigned long long)number, ok, text);
+}
+
 /* ---- processes
  * ------------------------------------------------------------------------------------ */
 
@@ -879,6 +953,13 @@ pf_listeners_queued(const struct pf_listeners *ls)
 {
     (void)ls;
     return sim.queue;
+}
+
+/* Nothing is ever handed over here. */
+void
+pf_listeners_forget_handed(struct pf_listeners *ls)
+{
+    (void)ls;
 }
 
 void

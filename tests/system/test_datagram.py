@@ -475,7 +475,7 @@ def test_an_inherited_datagram_socket_and_a_program_for_each_connection(server):
     with bound() as udp, copies([udp]) as (fds, names):
         done = server.command(helper, names, PREFORK, "serve", "--", "cat", pass_fds=fds)
     assert done.returncode == CONFIG
-    assert "LISTEN_FDS: 127.0.0.1:" in done.stderr and "use handler wait" in done.stderr
+    assert "handed in: 127.0.0.1:" in done.stderr and "use handler wait" in done.stderr
 
 
 # ---- weaknesses ----------------------------------------------------------------------------
