@@ -27,6 +27,7 @@ from upgrades import (Census, Churn, Crowd, belongings, births, ended, gate, hel
 pytestmark = needs_reload
 POOL = {"min_servers": 3, "max_servers": 6}
 ONE = {"sizing": "static", "max_servers": 1}
+QUIET = {"log_level": 2}  # no line for each connection
 
 
 class Turns:
@@ -89,7 +90,7 @@ def test_campaign_reloads_under_load(site, server, tmp_path, certificates, kind)
     site = site("so")
     plain = own_port()  # where the test itself asks
     s = site.start(port=[plain, kind_of_port(kind, tmp_path, certificates)], **POOL,
-                   reload_timeout=3)
+                   reload_timeout=3, arguments=QUIET)
     turns, beats = Turns(site), Beats()
     address = address_of(s.listeners[1])
     with Census(s.pid) as census, Churn(server, address, kind == "tls") as churn:
@@ -152,7 +153,7 @@ def test_campaign_killed_masters(site, server):
     """With a keeper: the master is killed under load, no connection fails, and the next
     master has a whole pool within a second."""
     site = site("so")
-    s = site.start(sizing="static", max_servers=4, keeper=1)
+    s = site.start(sizing="static", max_servers=4, keeper=1, arguments=QUIET)
     s.wait_until(lambda: len(tree_of(s)["worker"]) == 4, "a pool")
     slowest = 0
     with Churn(server, site.address) as churn:
