@@ -32,6 +32,8 @@ static const enum pf_setting_id unused[] = {
     PF_SETTING_SIG_PASSTHROUGH,
     PF_SETTING_AUTO_RELOAD_CHECK_EVERY,
     PF_SETTING_SCOREBOARD_PATH,
+    PF_SETTING_KEEPER,
+    PF_SETTING_FDSTORE,
 };
 
 bool

@@ -215,6 +215,8 @@ make_daemon(const struct pf_settings *s)
     return (struct pf_daemon){
         .background = setsid_too || pf_settings_flag(s, PF_SETTING_BACKGROUND),
         .setsid = setsid_too,
+        .keeper = pf_settings_flag(s, PF_SETTING_KEEPER),
+        .fdstore = pf_settings_flag(s, PF_SETTING_FDSTORE),
         .require_root = pf_settings_flag(s, PF_SETTING_REQUIRE_ROOT),
         .pid_file = pf_settings_text(s, PF_SETTING_PID_FILE),
         .lock_file = pf_settings_text(s, PF_SETTING_LOCK_FILE),
@@ -290,6 +292,8 @@ pf_config_freeze(struct pf_settings *settings, struct pf_config *config,
     if (type == PF_SERVER_INET)
         config->daemon.background = config->daemon.setsid = false;
     config->daemon.inet = type == PF_SERVER_INET;
+    if (config->daemon.inet || config->daemon.alone)
+        config->daemon.keeper = config->daemon.fdstore = false;
     freeze_scoreboard(&f);
     freeze_recipe(settings, type, &config->recipe);
     return r;

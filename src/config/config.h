@@ -34,6 +34,8 @@ struct pf_daemon {
     bool setsid;           /* background, with a session of its own */
     bool inet;             /* serve one connection, on descriptors 0 and 1 */
     bool alone;            /* no workers: this process does the work */
+    bool keeper;           /* a process of its own holds what the master owns ... */
+    bool fdstore;          /* ... or the service manager does */
     bool require_root;     /* refuse to start otherwise */
     const char *pid_file;  /* NULL: none; borrowed from the settings */
     const char *lock_file; /* of serialize; NULL: none; borrowed */

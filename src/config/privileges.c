@@ -182,6 +182,22 @@ freeze_files(const struct pf_freeze *f)
     return 0;
 }
 
+/* A master that the keeper starts has the rights and the root directory of the keeper. */
+static int
+check_keeper(const struct pf_freeze *f)
+{
+    const char *what = f->config->daemon.chroot                   ? "chroot"
+                       : f->config->recipe.keep_capabilities != 0 ? "keep_capabilities"
+                                                                  : NULL;
+
+    if (!f->config->daemon.keeper || !what)
+        return 0;
+    return pf_freeze_refuse(f, PF_SETTING_KEEPER, 0, EINVAL,
+                            "cannot go with %s: another master could not be given that "
+                            "again; let a service manager do it (fdstore)",
+                            what);
+}
+
 int
 pf_freeze_privileges(const struct pf_freeze *f)
 {
@@ -197,5 +213,5 @@ pf_freeze_privileges(const struct pf_freeze *f)
     daemon->chroot = pf_settings_text(f->settings, PF_SETTING_CHROOT);
     daemon->has_umask = pf_settings_is_set(f->settings, PF_SETTING_UMASK);
     daemon->umask = (mode_t)pf_settings_number(f->settings, PF_SETTING_UMASK);
-    return 0;
+    return check_keeper(f);
 }

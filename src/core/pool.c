@@ -320,6 +320,12 @@ pf_pool_is_probing(const struct pf_pool *pool, pf_time now)
     return false;
 }
 
+void
+pf_pool_excuse(struct pf_pool *pool, unsigned slot)
+{
+    slot_of(pool, slot)->exempt = true;
+}
+
 static enum pf_reason
 obituary(const struct pf_slot *s)
 {

@@ -177,6 +177,9 @@ void pf_pool_signalled(struct pf_pool *pool, unsigned slot, enum pf_step step,
  * before. */
 void pf_pool_failed(struct pf_pool *pool, unsigned slot);
 
+/* It was born by another master, so how it ended cannot be known: it is not judged. */
+void pf_pool_excuse(struct pf_pool *pool, unsigned slot);
+
 /* The client of the connection that the worker serves, by what it told last, has gone. The
  * pool forgets that when the worker tells that the connection is over. */
 void pf_pool_client_gone(struct pf_pool *pool, unsigned slot);

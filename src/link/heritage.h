@@ -24,6 +24,7 @@ struct pf_heritage {
     bool dequeue;    /* runs the dequeue function and takes no connections */
     uint32_t random; /* this worker's share of the jitter */
     pid_t master;
+    bool kept; /* there may be another master after this one */
 };
 
 #endif

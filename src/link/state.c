@@ -57,32 +57,24 @@ struct field {
     }
 
 static const struct field server_fields[] = {
-    FIELD(UNSIGNED, pf_state, kind),
-    FIELD(TEXT, pf_state, name),
-    FIELD(NUMBER, pf_state, pid),
-    FIELD(LONG, pf_state, generation),
-    FIELD(LONG, pf_state, reload),
-    FIELD(TEXT, pf_state, reason),
-    FIELD(LONG, pf_state, mask),
-    FIELD(LONG, pf_state, nofile_soft),
-    FIELD(LONG, pf_state, nofile_hard),
-    FIELD(TIME, pf_state, watchdog),
-    FIELD(FLAG, pf_state, forked),
-    FIELD(TEXT, pf_state, pid_file),
-    FIELD(UNSIGNED, pf_state, slots),
-    FIELD(UNSIGNED, pf_state, slot_bytes),
-    FIELD(LONG, pf_state, births),
-    FIELD(LONG, pf_state, outdated_after),
-    FIELD(LONG, pf_state, outdated),
-    FIELD(LONG, pf_state, requests),
-    FIELD(FLAG, pf_state, leave_open),
+    FIELD(UNSIGNED, pf_state, kind),       FIELD(TEXT, pf_state, name),
+    FIELD(NUMBER, pf_state, pid),          FIELD(LONG, pf_state, generation),
+    FIELD(LONG, pf_state, reload),         FIELD(LONG, pf_state, stored),
+    FIELD(TEXT, pf_state, reason),         FIELD(LONG, pf_state, mask),
+    FIELD(LONG, pf_state, nofile_soft),    FIELD(LONG, pf_state, nofile_hard),
+    FIELD(TIME, pf_state, watchdog),       FIELD(FLAG, pf_state, forked),
+    FIELD(TEXT, pf_state, pid_file),       FIELD(UNSIGNED, pf_state, slots),
+    FIELD(UNSIGNED, pf_state, slot_bytes), FIELD(LONG, pf_state, births),
+    FIELD(LONG, pf_state, outdated_after), FIELD(LONG, pf_state, outdated),
+    FIELD(LONG, pf_state, requests),       FIELD(FLAG, pf_state, leave_open),
 };
 
 static const struct field listener_fields[] = {
-    FIELD(NUMBER, pf_state_listener, fd),      FIELD(UNSIGNED, pf_state_listener, proto),
-    FIELD(UNSIGNED, pf_state_listener, shard), FIELD(FLAG, pf_state_listener, inherited),
-    FIELD(FLAG, pf_state_listener, any_port),  FIELD(LONG, pf_state_listener, dev),
-    FIELD(LONG, pf_state_listener, ino),       FIELD(TEXT, pf_state_listener, address),
+    FIELD(NUMBER, pf_state_listener, fd),      FIELD(UNSIGNED, pf_state_listener, id),
+    FIELD(UNSIGNED, pf_state_listener, proto), FIELD(UNSIGNED, pf_state_listener, shard),
+    FIELD(FLAG, pf_state_listener, inherited), FIELD(FLAG, pf_state_listener, any_port),
+    FIELD(LONG, pf_state_listener, dev),       FIELD(LONG, pf_state_listener, ino),
+    FIELD(TEXT, pf_state_listener, address),
 };
 
 static const struct field file_fields[] = {
@@ -97,22 +89,14 @@ static const struct field waiter_fields[] = {
 };
 
 static const struct field worker_fields[] = {
-    FIELD(UNSIGNED, pf_state_worker, slot),
-    FIELD(UNSIGNED, pf_state_worker, kind),
-    FIELD(UNSIGNED, pf_state_worker, life),
-    FIELD(UNSIGNED, pf_state_worker, step),
-    FIELD(UNSIGNED, pf_state_worker, reason),
-    FIELD(NUMBER, pf_state_worker, pid),
-    FIELD(LONG, pf_state_worker, start),
-    FIELD(LONG, pf_state_worker, birth),
-    FIELD(TIME, pf_state_worker, born),
-    FIELD(TIME, pf_state_worker, asked),
-    FIELD(TIME, pf_state_worker, signalled),
-    FIELD(FLAG, pf_state_worker, was_ready),
-    FIELD(FLAG, pf_state_worker, exempt),
-    FIELD(NUMBER, pf_state_worker, channel),
-    FIELD(NUMBER, pf_state_worker, wire),
-    FIELD(NUMBER, pf_state_worker, departures),
+    FIELD(UNSIGNED, pf_state_worker, slot),   FIELD(UNSIGNED, pf_state_worker, kind),
+    FIELD(UNSIGNED, pf_state_worker, life),   FIELD(UNSIGNED, pf_state_worker, step),
+    FIELD(UNSIGNED, pf_state_worker, reason), FIELD(NUMBER, pf_state_worker, pid),
+    FIELD(LONG, pf_state_worker, start),      FIELD(LONG, pf_state_worker, birth),
+    FIELD(TIME, pf_state_worker, born),       FIELD(TIME, pf_state_worker, asked),
+    FIELD(TIME, pf_state_worker, signalled),  FIELD(FLAG, pf_state_worker, was_ready),
+    FIELD(FLAG, pf_state_worker, exempt),     FIELD(NUMBER, pf_state_worker, channel),
+    FIELD(NUMBER, pf_state_worker, wire),     FIELD(NUMBER, pf_state_worker, departures),
 };
 
 /* A line's word, and what it is about: one struct, or the next of a table in the state. */
@@ -186,7 +170,8 @@ pf_state_bytes(unsigned workers)
     return 3 * sizeof(struct pf_state) + (size_t)workers * WORKER_BYTES;
 }
 
-/* ---- writing -------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------
+ */
 
 static void
 put_text(struct pf_text *t, const char *text)
@@ -281,7 +266,8 @@ pf_state_seal(struct pf_state *s, char *buffer, size_t bytes)
     return r < 0 ? r : fd;
 }
 
-/* ---- reading -------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------
+ */
 
 /* A copy of the text under the reader's knife, and where it stands. */
 struct reader {
@@ -424,7 +410,8 @@ get_fd(struct reader *r, struct pf_state *s)
     const char *name = next_word(r);
     const char *text = next_word(r);
     int64_t number = -1;
-    int e = name && text && !next_word(r) ? get_signed(text, -1, INT_MAX, &number) : -EINVAL;
+    int e =
+        name && text && !next_word(r) ? get_signed(text, -1, INT_MAX, &number) : -EINVAL;
 
     for (unsigned i = 0; i < PF_STATE_FD_COUNT_OF && e == 0; i++) {
         if (strcmp(name, fd_names[i]) == 0) {
@@ -466,10 +453,11 @@ check_heading(struct reader *r, struct pf_error *error)
         return pf_error_set(error, PREFORK_EXIT_SOFTWARE, EBADMSG,
                             "what the last master handed over is no state");
     if (number != PF_STATE_VERSION)
-        return pf_error_set(error, PREFORK_EXIT_CONFIG, EPROTO,
-                            "the last master's state has version %" PRIu64
-                            ", and this library reads %d: stop the server and start it anew",
-                            number, PF_STATE_VERSION);
+        return pf_error_set(
+            error, PREFORK_EXIT_CONFIG, EPROTO,
+            "the last master's state has version %" PRIu64
+            ", and this library reads %d: stop the server and start it anew",
+            number, PF_STATE_VERSION);
     return 0;
 }
 
@@ -557,7 +545,8 @@ pf_state_free(struct pf_state *s)
     s->worker_capacity = 0;
 }
 
-/* ---- descriptors ---------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------------
+ */
 
 static void
 each_of_worker(struct pf_state_worker *w, void (*visit)(void *context, int *fd),

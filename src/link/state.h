@@ -54,12 +54,19 @@ enum pf_state_fd {
 
 struct pf_state_listener {
     int fd;
+    unsigned id;
     unsigned proto; /* enum pf_proto */
     unsigned shard;
     bool inherited;    /* from outside, and not from a master before this one */
     bool any_port;     /* the kernel chose its port */
     uint64_t dev, ino; /* of the file of a unix socket that is ours; 0: none */
     char address[PF_STATE_ADDRESS_BYTES];
+};
+
+enum pf_file_role {
+    PF_FILE_EXECUTABLE,
+    PF_FILE_MODULE, /* the .so that is served */
+    PF_FILE_CONFIG,
 };
 
 /* A file that the way back needs, as it was when it was read. */
@@ -82,7 +89,7 @@ struct pf_state_worker {
     unsigned step; /* enum pf_step */
     unsigned reason;
     pid_t pid;
-    uint64_t start;  /* field 22 of /proc/PID/stat: tells it from others with its number */
+    uint64_t start; /* field 22 of /proc/PID/stat: tells it from others with its number */
     uint64_t birth;
     pf_time born, asked, signalled;
     bool was_ready, exempt;
@@ -91,10 +98,11 @@ struct pf_state_worker {
 
 struct pf_state {
     enum pf_state_kind kind;
-    char name[PF_STATE_NAME_BYTES]; /* of the server */
-    pid_t pid;                      /* of the master that wrote it */
-    uint64_t generation;            /* of programs, from 1 */
-    uint64_t reload;                /* number of the last reload that was asked for */
+    char name[PF_STATE_NAME_BYTES];   /* of the server */
+    pid_t pid;                        /* of the master that wrote it */
+    uint64_t generation;              /* of programs, from 1 */
+    uint64_t reload;                  /* number of the last reload that was asked for */
+    uint64_t stored;                  /* of the last state that was stored; 0: none was */
     char reason[PF_STATE_TEXT_BYTES]; /* ROLLBACK: why */
 
     /* What the process was before it became a master. */

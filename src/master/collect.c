@@ -149,6 +149,7 @@ take_event(struct pf_master *m, const struct pf_wait_event *event)
     case PF_TAG_WIRE: pf_master_talk(m, slot); break;
     case PF_TAG_CLIENT: pf_master_departed(m, slot); break;
     case PF_TAG_EXIT: pf_master_reap(m, slot); break;
+    case PF_TAG_KEEPER: pf_master_lose_store(m); break;
     case PF_TAG_FILES: pf_master_hear_files(m); break;
     case PF_TAG_CONTROL: pf_control_greet(m); break;
     case PF_TAG_REQUEST: pf_control_hear(m, slot); break;

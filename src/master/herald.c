@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     TEXT_BYTES = 256,
@@ -52,7 +51,7 @@ write_word(const struct pf_herald *h, enum pf_herald_word word, pf_time now,
     case PF_HERALD_READY:
         (void)snprintf(text, TEXT_BYTES, "READY=1\n");
         if (h->forked)
-            (void)snprintf(text, TEXT_BYTES, "READY=1\nMAINPID=%d\n", (int)getpid());
+            (void)snprintf(text, TEXT_BYTES, "READY=1\nMAINPID=%d\n", (int)h->main);
         break;
     case PF_HERALD_RELOADING:
         (void)snprintf(text, TEXT_BYTES, "RELOADING=1\nMONOTONIC_USEC=%lld\n",

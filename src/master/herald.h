@@ -5,6 +5,7 @@
 #include "base/time.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct pf_master;
 
@@ -18,7 +19,8 @@ enum pf_herald_word {
 struct pf_herald {
     int fd;                   /* os/notify.h, the starting process owns it; -1: nobody
                                  wants to know */
-    bool forked;              /* the manager started another process */
+    bool forked;              /* the manager started another process ... */
+    pid_t main;               /* ... than this, whose end is that of the server */
     pf_time watchdog;         /* PF_NEVER: none; else said twice as often */
     pf_time next;             /* when it is due */
     bool reloading;           /* a reload has begun, and was not told yet */

@@ -2,7 +2,7 @@
  *
  * Facts in, plan, act, tell: pf_master_run() is that line. What needs no plan is tended
  * behind it: logs, the server's own files, what was asked from outside, the scoreboard's
- * totals, the service manager.
+ * totals, the service manager, and what is stored for a next master.
  *
  * Everything a turn needs is allocated before the loop: tables sized for max_servers and
  * the room that TTIN may add. Nothing after pf_master_open() allocates, and nothing after
@@ -80,6 +80,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         .setup = *setup,
         .policy = *setup->policy,
         .herald = setup->herald,
+        .store = PF_STORE_NONE,
         .wait.fd = -1,
         .signals = -1,
         .wake = -1,
@@ -90,6 +91,8 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     r = allocate(m, capacity);
     if (r == 0)
         r = open_ears(m);
+    if (r == 0)
+        r = pf_store_open(m, setup->keeper, setup->fdstore);
     if (r == 0)
         r = pf_master_open_patrol(m);
     if (r == 0 && pf_master_runs_programs(m))
@@ -179,6 +182,7 @@ pf_master_run(struct pf_master *m)
         pf_control_tend(m);
         pf_master_publish_totals(m);
         pf_master_herald(m);
+        pf_master_store(m);
         measure(m);
     } while (!plan->finished);
     pf_master_sweep_orphans(m);
@@ -188,6 +192,7 @@ void
 pf_master_drop_tables(struct pf_master *m)
 {
     pf_master_close_patrol(m);
+    pf_store_close(&m->store);
     pf_memory_free(m->children, m->capacity * sizeof *m->children);
     pf_memory_free(m->slots, m->capacity * sizeof *m->slots);
     m->children = NULL;

@@ -17,6 +17,7 @@
 #include "master/control.h"
 #include "master/herald.h"
 #include "master/rollover.h"
+#include "master/store.h"
 #include "net/listener.h"
 #include "os/process.h"
 #include "os/wait.h"
@@ -27,11 +28,13 @@
 #include <sys/socket.h>
 
 struct pf_patrol;
+struct pf_state;
 
 /* What the master needs of the kernel for one worker. Its slot in the pool has the same
  * index. */
 struct pf_child {
     struct pf_process process;
+    uint64_t start; /* pf_process_start_time(), once it was asked for; 0: not yet */
     int channel; /* the master's end; -1: none, or the worker closed its end */
     int wire;    /* likewise, of child_communication */
     uint32_t marks[PF_OUTLET_COUNT]; /* of the sinks that it has, or has been sent */
@@ -54,6 +57,8 @@ struct pf_master_setup {
     const struct pf_reload *reload;
     struct pf_watch *watch;
     struct pf_score_file *score_file; /* NULL: none */
+    int keeper;                       /* the socket to it; -1: there is none */
+    bool fdstore;                     /* or the service manager is to store things */
     unsigned seed;                    /* of the jitter */
     /* The first worker is ready (or none is wanted yet): called once. May be NULL. */
     void (*on_ready)(void *context);
@@ -91,6 +96,7 @@ struct pf_master {
     uint32_t log_broken; /* of the log's sink that a worker found broken; 0: none */
     struct pf_reload reload;
     struct pf_herald herald;
+    struct pf_store store;
     struct pf_score_totals score_totals; /* as they were written last */
     bool score_damaged; /* the scoreboard's file was cut or removed, and left alone */
     bool score_refused; /* a write to it failed, which was told */
@@ -235,6 +241,10 @@ bool pf_master_want_stop(const char *reason);
 const char *pf_master_wanted_stop(void);
 void pf_master_heed_desk(struct pf_master *m);
 int pf_master_child_fd(pid_t pid);
+
+/* state.c: all that the next master needs to know, into *s, whose table has room for all
+ * slots; descriptors as they are here. Not its kind. */
+void pf_master_fill_state(struct pf_master *m, struct pf_state *s);
 
 /* office.c: this process, and none that it forks, is the master of the server of this name
  * (borrowed); until now; is it?; its title, unless the program has set one; the program

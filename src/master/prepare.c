@@ -6,6 +6,7 @@
  *   umask               before anything is made
  *   log, access log     with the starter's rights
  *   background          from here on, failures are told to the starter
+ *   keeper              (keep.c) stays behind; the master is its child
  *   pid file            locked before anything is bound: a second start ends here
  *   after_init          the program's first word
  *   listeners           with the starter's rights
@@ -28,15 +29,18 @@
 
 #include "log/access_log.h"
 #include "log/log.h"
+#include "master/keep.h"
 #include "master/privileges.h"
 #include "net/inherit.h"
 #include "net/starter.h"
 #include "net/tls.h"
 #include "os/clock.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const struct prefork_app *
 app(const struct pf_startup *s)
@@ -109,6 +113,7 @@ open_herald(struct pf_startup *s)
 {
     pf_herald_open(&s->herald);
     s->herald.forked = s->daemonized.verdict >= 0;
+    s->herald.main = s->keeper >= 0 ? getppid() : getpid();
 }
 
 static int
@@ -224,7 +229,7 @@ pf_prepare(struct pf_startup *s)
         r = open_logs(s);
     }
     if (r == 0)
-        r = pf_daemon_start(&s->daemonized, &s->config->daemon, s->error);
+        r = pf_keep_go_to_place(s);
     pf_master_take_office(s->config->recipe.name);
     if (r == 0)
         open_herald(s);
@@ -288,6 +293,7 @@ pf_prepare_undo(struct pf_startup *s)
     pf_listeners_close(s->listeners);
     pf_turn_close(&s->turn);
     pf_herald_close(&s->herald);
+    pf_fd_close(&s->keeper);
     pf_watch_close(&s->watch);
     close_score_file(s);
     pf_daemon_finish(&s->daemonized);

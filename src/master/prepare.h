@@ -23,6 +23,7 @@ struct pf_startup {
     struct pf_score_file score_file;
     struct pf_daemonized daemonized;
     struct pf_herald herald;
+    int keeper; /* the socket to it; -1: there is none */
     struct pf_master master;
     struct pf_error *error; /* the sentence of what went wrong; borrowed */
 };

@@ -112,6 +112,14 @@ drop(const struct pf_config *config, int pid_fd, struct pf_error *error)
     return r == 0 ? pf_credential_drop(&target, error) : r;
 }
 
+int
+pf_privileges_drop(const struct pf_config *config, struct pf_error *error)
+{
+    const struct pf_credential_target target = target_of(&config->recipe);
+
+    return config->recipe.drop_privileges ? pf_credential_drop(&target, error) : 0;
+}
+
 /* It was found before, by another user and perhaps under another root. */
 static int
 check_program(const struct pf_config *config, struct pf_error *error)

@@ -16,4 +16,8 @@ PF_MUST_USE int pf_privileges_check(const struct pf_config *config, struct pf_er
 PF_MUST_USE int pf_privileges_give_up(const struct pf_config *config, int pid_fd,
                                       struct pf_error *error);
 
+/* In a process that made nothing and starts nothing but masters: drop what is to be
+ * dropped. 0, or a negative errno with the sentence; the process then must not go on. */
+PF_MUST_USE int pf_privileges_drop(const struct pf_config *config, struct pf_error *error);
+
 #endif

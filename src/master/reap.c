@@ -31,6 +31,9 @@ pf_master_reap(struct pf_master *m, unsigned slot)
     pf_wait_remove(&m->wait, child->process.pidfd);
     if (pf_process_reap(&child->process, &status) < 0)
         return;
+    m->store.ends_now++;
+    if (child->process.adopted)
+        pf_pool_excuse(&m->pool, slot);
     if (child->channel >= 0)
         pf_wait_remove(&m->wait, child->channel);
     pf_fd_close(&child->channel);

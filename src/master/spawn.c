@@ -94,6 +94,7 @@ forget_master(struct pf_master *m)
     pf_master_clear_desk();
     pf_wait_close(&m->wait);
     pf_signal_close(&m->signals);
+    pf_fd_close(&m->setup.keeper);     /* a worker must not speak for the master */
     pf_herald_close(&m->setup.herald); /* also where m->herald has given up */
     pf_control_close(&m->control);
     if (m->setup.watch)
@@ -209,6 +210,7 @@ become_worker(struct pf_master *m, struct cradle *c, pid_t master, uint32_t rand
         .dequeue = c->kind == PF_KIND_DEQUEUE,
         .random = random,
         .master = master,
+        .kept = m->store.fd >= 0,
     };
 
     pf_fd_close(&c->channel);

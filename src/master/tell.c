@@ -69,12 +69,17 @@ noun(const struct pf_slot *s)
 }
 
 static void
-tell_end(const struct pf_slot *s, enum prefork_log_level level)
+tell_end(const struct pf_slot *s, bool adopted, enum prefork_log_level level)
 {
     double age = (double)(s->ended - s->born) / (double)PF_SECOND;
     unsigned long long requests = (unsigned long long)s->told.requests;
 
-    if (WIFSIGNALED(s->wait_status))
+    if (adopted)
+        pf_log(level,
+               "%s %d ended (status not known: it was born by another master) after %.3f s "
+               "and %llu requests",
+               noun(s), (int)s->pid, age, requests);
+    else if (WIFSIGNALED(s->wait_status))
         pf_log(level, "%s %d killed by signal %d (%s) after %.3f s and %llu requests%s",
                noun(s), (int)s->pid, WTERMSIG(s->wait_status),
                strsignal(WTERMSIG(s->wait_status)), age, requests,
@@ -98,7 +103,7 @@ pf_master_tell_obituary(struct pf_master *m, unsigned slot)
 {
     const struct pf_slot *s = &m->pool.slots[slot];
 
-    tell_end(s, level_of_end(s));
+    tell_end(s, m->children[slot].process.adopted, level_of_end(s));
 }
 
 /* Once per step of the streak, not once per worker of a batch. */

@@ -132,7 +132,7 @@ pf_listeners_shut(struct pf_listeners *ls)
     if (ls->given_back)
         return;
     for (unsigned i = 0; i < ls->count; i++) {
-        if (!ls->table[i].inherited)
+        if (!ls->table[i].inherited && !ls->table[i].lent)
             pf_listener_shut(&ls->table[i]);
     }
     for (unsigned i = 0; i < ls->handed_count; i++)

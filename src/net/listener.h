@@ -32,6 +32,7 @@ struct pf_listener {
                                            in, and no port asks for it */
     unsigned shard;                     /* which of the sockets of its address, from 0 */
     bool inherited; /* handed in from outside: never shut down, never unlinked */
+    bool lent;      /* somebody outside keeps it for the next start: likewise */
     bool v6only;
     bool wildcard;                        /* bound to all addresses of the machine */
     bool any_port;                        /* its endpoint left the number to the kernel */

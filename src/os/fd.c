@@ -35,6 +35,12 @@ pf_fd_set_nonblock(int fd, bool on)
 }
 
 int
+pf_fd_set_cloexec(int fd, bool on)
+{
+    return fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) < 0 ? -errno : 0;
+}
+
+int
 pf_fd_open_null(void)
 {
     int fd = kept_null < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC)

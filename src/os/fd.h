@@ -11,6 +11,7 @@ void pf_fd_close(int *fd);
 
 /* 0 or a negative errno. */
 PF_MUST_USE int pf_fd_set_nonblock(int fd, bool on);
+PF_MUST_USE int pf_fd_set_cloexec(int fd, bool on);
 
 /* The null device, close-on-exec, or a negative errno. The caller owns it. */
 PF_MUST_USE int pf_fd_open_null(void);

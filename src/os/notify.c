@@ -2,19 +2,30 @@
  *
  * The socket is connected at the start, so that what comes later works inside of chroot and
  * as another user too. Sending never waits: a manager that does not read is asked again
- * later, by whoever has something to say. */
+ * later, by whoever has something to say.
+ *
+ * Descriptors are stored for a later process of the service under a name, and come back as
+ * LISTEN_FDS with LISTEN_FDNAMES. That they are polled (FDPOLL) is left at its default: a
+ * receiver drops by itself what hangs up. */
 #include "os/notify.h"
 
 #include "os/fd.h"
 
 #include <errno.h>
+#include <stdalign.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum {
+    TEXT_BYTES = 320, /* a name has at most 255 */
+    CONTROL_BYTES = CMSG_SPACE(PF_NOTIFY_FDS_MAX * sizeof(int)),
+};
 
 /* A path, or a name with @ for the null byte in front of it. */
 static int
@@ -99,10 +110,88 @@ pf_notify_open(pf_time *ret_watchdog)
 int
 pf_notify_send(int fd, const char *text)
 {
+    return pf_notify_send_fds(fd, text, NULL, 0);
+}
+
+int
+pf_notify_send_fds(int fd, const char *text, const int *fds, unsigned count)
+{
+    alignas(struct cmsghdr) char control[CONTROL_BYTES] = {0};
+    struct iovec part = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (count > PF_NOTIFY_FDS_MAX)
+        return -EINVAL;
+    if (count > 0) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof *fds);
+        *CMSG_FIRSTHDR(&message) =
+            (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                             .cmsg_type = SCM_RIGHTS,
+                             .cmsg_len = CMSG_LEN(count * sizeof *fds)};
+        memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), fds, count * sizeof *fds);
+    }
+    do
+        n = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+int
+pf_notify_store(int fd, const char *name, const int *fds, unsigned count)
+{
+    char text[TEXT_BYTES];
+
+    (void)snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s\n", name);
+    return pf_notify_send_fds(fd, text, fds, count);
+}
+
+int
+pf_notify_unstore(int fd, const char *name)
+{
+    char text[TEXT_BYTES];
+
+    (void)snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s\n", name);
+    return pf_notify_send(fd, text);
+}
+
+/* Whatever came along is ours now, however it came. */
+static unsigned
+take_fds(struct msghdr *message, int fds[PF_NOTIFY_FDS_MAX])
+{
+    unsigned count = 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        size_t bytes = c->cmsg_len - CMSG_LEN(0);
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        memcpy(fds + count, CMSG_DATA(c), bytes);
+        count += (unsigned)(bytes / sizeof *fds);
+    }
+    return count;
+}
+
+int
+pf_notify_receive(int fd, char *text, size_t bytes, int fds[PF_NOTIFY_FDS_MAX],
+                  unsigned *ret_count)
+{
+    alignas(struct cmsghdr) char control[CONTROL_BYTES];
+    struct iovec part = {.iov_base = text, .iov_len = bytes - 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
     ssize_t n;
 
     do
-        n = send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : 0;
+    if (n < 0)
+        return -errno;
+    if (n == 0)
+        return -EPIPE;
+    text[n] = '\0';
+    *ret_count = take_fds(&message, fds);
+    return 0;
 }

@@ -109,12 +109,25 @@ pf_process_ends_by(const struct pf_process *p, pf_time deadline)
     return n > 0;
 }
 
+/* Its end is all that can be seen of it. */
+static int
+let_go(struct pf_process *p, int *ret_wait_status)
+{
+    if (!pf_process_ends_by(p, 0))
+        return -EAGAIN;
+    pf_fd_close(&p->pidfd);
+    *ret_wait_status = 0;
+    return 0;
+}
+
 int
 pf_process_reap(struct pf_process *p, int *ret_wait_status)
 {
     int status;
     pid_t pid;
 
+    if (p->adopted)
+        return let_go(p, ret_wait_status);
     do
         pid = waitpid(p->pid, &status, WNOHANG);
     while (pid < 0 && errno == EINTR);
@@ -181,6 +194,17 @@ pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
     }
 }
 
+bool
+pf_process_reap_children(void)
+{
+    pid_t pid;
+
+    do
+        pid = waitpid(-1, NULL, WNOHANG);
+    while (pid > 0 || (pid < 0 && errno == EINTR));
+    return pid == 0;
+}
+
 int
 pf_process_keep_proc(void)
 {
@@ -212,28 +236,68 @@ pf_process_open_proc(const char *path)
     return directory;
 }
 
-/* The parent of process pid, by /proc/PID/stat; 0 if that cannot be read. The name in
- * parentheses may contain anything, so the fields are counted from the last ')'. */
-static pid_t
-parent_of(int proc_fd, const char *pid)
+/* Field number n (from 3) of /proc/PID/stat as a number; 0 if that cannot be read. The name
+ * in parentheses may contain anything, so the fields are counted from the last ')'. */
+static uint64_t
+stat_field(int proc_fd, const char *pid, unsigned n)
 {
     char path[64];
-    char line[512];
-    const char *end;
-    ssize_t n;
+    char line[1024];
+    const char *field;
+    ssize_t bytes;
     int fd;
 
     (void)snprintf(path, sizeof path, "%.16s/stat", pid);
     fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
-    n = read(fd, line, sizeof line - 1);
+    bytes = read(fd, line, sizeof line - 1);
     (void)close(fd);
-    if (n <= 0)
+    if (bytes <= 0)
         return 0;
-    line[n] = '\0';
-    end = strrchr(line, ')');
-    return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
+    line[bytes] = '\0';
+    field = strrchr(line, ')');
+    for (unsigned at = 2; field && at < n; at++)
+        field = strchr(field + 1, ' ');
+    return field ? strtoull(field + 1, NULL, 10) : 0;
+}
+
+enum {
+    STAT_PARENT = 4,
+    STAT_START = 22,
+};
+
+uint64_t
+pf_process_start_time(pid_t pid)
+{
+    DIR *proc = pf_process_open_proc(".");
+    char number[16];
+    uint64_t start;
+
+    if (!proc)
+        return 0;
+    (void)snprintf(number, sizeof number, "%d", (int)pid);
+    start = stat_field(dirfd(proc), number, STAT_START);
+    (void)closedir(proc);
+    return start;
+}
+
+/* The pidfd first: what is read after it is about the process that it names, or that one
+ * has ended, which the pidfd then says. */
+int
+pf_process_adopt(pid_t pid, uint64_t start_time, struct pf_process *ret_process)
+{
+    struct pf_process p = {.pid = pid, .pidfd = pidfd_open(pid, 0), .adopted = true};
+
+    if (p.pidfd < 0)
+        return errno == EINVAL ? -ESRCH : -errno; /* EINVAL: the number of a thread */
+    if (start_time == 0 || pf_process_start_time(pid) != start_time ||
+        pf_process_ends_by(&p, 0)) {
+        pf_fd_close(&p.pidfd);
+        return -ESRCH;
+    }
+    *ret_process = p;
+    return 0;
 }
 
 unsigned
@@ -249,7 +313,7 @@ pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
     while ((entry = readdir(proc))) {
         pid_t pid;
         if (!isdigit((unsigned char)entry->d_name[0]) ||
-            parent_of(dirfd(proc), entry->d_name) != getpid())
+            (pid_t)stat_field(dirfd(proc), entry->d_name, STAT_PARENT) != getpid())
             continue;
         pid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (is_ours(context, pid))

@@ -7,16 +7,28 @@
 
 #include <dirent.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct pf_process {
     pid_t pid;
-    int pidfd; /* readable when it ended; -1 if none */
+    int pidfd;    /* readable when it ended; -1 if none */
+    bool adopted; /* it is not our child: how it ended is not known */
 };
 
 /* fork(2) with a pidfd. In the parent: 1 and *ret_child is filled. In the child: 0.
  * Refused: a negative errno, and no child exists. */
 PF_MUST_USE int pf_process_fork(struct pf_process *ret_child);
+
+/* When process pid was started, in ticks of the clock since the boot (field 22 of
+ * /proc/PID/stat): with its number this names a process for good. 0: there is none, or
+ * /proc does not say. */
+uint64_t pf_process_start_time(pid_t pid);
+
+/* Watch over a process that somebody else gave birth to. 0 and *ret_process; -ESRCH: it has
+ * ended, or its number belongs to another one now; or another negative errno. */
+PF_MUST_USE int pf_process_adopt(pid_t pid, uint64_t start_time,
+                                 struct pf_process *ret_process);
 
 /* Undo a fork: end a child that was just born and reap it. It has not got further than its
  * first instructions, so this is short. */
@@ -34,7 +46,8 @@ int pf_process_signal_alone(const struct pf_process *p, int signum);
  * does not matter; it is not reaped. */
 PF_MUST_USE bool pf_process_ends_by(const struct pf_process *p, pf_time deadline);
 
-/* Reap it: 0 and its wait status, or -EAGAIN: it still lives. The pidfd is closed. */
+/* Reap it: 0 and its wait status, or -EAGAIN: it still lives. The pidfd is closed. Of one
+ * that was adopted the status is 0, whatever it was: its parent reaps it. */
 PF_MUST_USE int pf_process_reap(struct pf_process *p, int *ret_wait_status);
 
 /* In a child: end it now, without exit handlers, which are the parent's. */
@@ -56,6 +69,9 @@ PF_MUST_USE int pf_process_adopt_orphans(void);
 void pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
                              void (*died)(void *context, pid_t pid, int wait_status),
                              void *context);
+
+/* Reap every child that has ended. True: there are others left. */
+PF_MUST_USE bool pf_process_reap_children(void);
 
 /* Keep /proc open, for where the root directory has none; a child lets go of it, because it
  * leads outside. 0 or a negative errno. */

@@ -221,12 +221,72 @@ programs_are_found(void **state)
     }
 }
 
+/* Of which nothing but its end can be seen. */
+static void
+one_of_another_parent_is_adopted(void **state)
+{
+    struct pf_process child;
+    struct pf_process p;
+    int status = -1;
+    uint64_t start;
+    int gate[2];
+    int r;
+
+    (void)state;
+    assert_int_equal(pipe(gate), 0);
+    r = pf_process_fork(&child);
+    if (r == 0) {
+        char byte;
+        (void)close(gate[1]);
+        _exit(read(gate[0], &byte, 1) == 0 ? 7 : 1);
+    }
+    start = pf_process_start_time(child.pid);
+    assert_true(start > 0 && start >= pf_process_start_time(getpid()));
+    assert_int_equal(pf_process_adopt(child.pid, start + 1, &p), -ESRCH);
+    assert_int_equal(pf_process_adopt(child.pid, 0, &p), -ESRCH);
+    assert_int_equal(pf_process_adopt(child.pid, start, &p), 0);
+    assert_int_equal(pf_process_reap(&p, &status), -EAGAIN);
+    (void)close(gate[0]);
+    (void)close(gate[1]);
+    assert_int_equal(reap(&p), 0);
+    assert_int_equal(pf_process_adopt(child.pid, start, &p),
+                     -ESRCH); /* ended, not reaped */
+    assert_int_equal(WEXITSTATUS(reap(&child)), 7);
+    assert_int_equal(pf_process_adopt(child.pid, start, &p), -ESRCH);
+    assert_int_equal(pf_process_start_time(child.pid), 0);
+}
+
+static void
+all_children_are_reaped(void **state)
+{
+    struct pf_process child;
+    int gate[2];
+    int r;
+
+    (void)state;
+    assert_int_equal(pipe(gate), 0);
+    r = pf_process_fork(&child);
+    if (r == 0) {
+        char byte;
+        (void)close(gate[1]);
+        _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    assert_true(pf_process_reap_children());
+    (void)close(gate[0]);
+    (void)close(gate[1]);
+    await_end(&child);
+    assert_false(pf_process_reap_children());
+    (void)close(child.pidfd);
+}
+
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_is_reaped_once_it_ended),
         cmocka_unit_test(whom_somebody_else_reaped_is_ended),
+        cmocka_unit_test(one_of_another_parent_is_adopted),
+        cmocka_unit_test(all_children_are_reaped),
         cmocka_unit_test(a_signal_reaches_the_whole_group),
         cmocka_unit_test(a_signal_reaches_one_alone),
         cmocka_unit_test(a_signal_reaches_who_leads_no_group),

@@ -44,6 +44,12 @@ pf_wait_add_exclusive(struct pf_wait *w, int fd, uint64_t tag)
     return control(w, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLEXCLUSIVE, tag);
 }
 
+int
+pf_wait_add_end(struct pf_wait *w, int fd, uint64_t tag)
+{
+    return control(w, EPOLL_CTL_ADD, fd, 0, tag); /* EPOLLHUP and EPOLLERR always are */
+}
+
 static int
 add_or_renew(struct pf_wait *w, int fd, uint32_t events, uint64_t tag)
 {

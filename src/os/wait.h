@@ -39,6 +39,10 @@ PF_MUST_USE int pf_wait_add_once(struct pf_wait *w, int fd, uint64_t tag);
  * (edge-triggered). Called again for the same fd: also if something is still there. */
 PF_MUST_USE int pf_wait_add_edge(struct pf_wait *w, int fd, uint64_t tag);
 
+/* Report fd with this tag when it hangs up: the other end is closed, or it is of no more
+ * use. -EPERM: such a descriptor never does. */
+PF_MUST_USE int pf_wait_add_end(struct pf_wait *w, int fd, uint64_t tag);
+
 /* Forget fd; to be called before it is closed. Unknown is fine. */
 void pf_wait_remove(struct pf_wait *w, int fd);
 

@@ -66,7 +66,7 @@ pf_worker_birth(struct prefork_worker *w, const struct pf_heritage *heritage)
     pf_worker_score_open(w);
     w->role = "worker";
     pf_process_lead_group();
-    if (heritage->recipe->handler == PF_HANDLER_WAIT)
+    if (heritage->recipe->handler == PF_HANDLER_WAIT && !heritage->kept)
         pf_process_die_with_parent(SIGTERM, heritage->master);
     settle_signals(heritage->recipe);
     pf_signal_forget();

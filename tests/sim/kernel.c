@@ -734,6 +734,35 @@ pf_master_patrol_at(const struct pf_master *m)
     return PF_NEVER;
 }
 
+/* Nobody holds anything for a next master: this one does not die. */
+
+int
+pf_store_open(struct pf_master *m, int keeper, bool wanted)
+{
+    (void)m;
+    (void)keeper;
+    (void)wanted;
+    return 0;
+}
+
+void
+pf_store_close(struct pf_store *s)
+{
+    *s = PF_STORE_NONE;
+}
+
+void
+pf_master_store(struct pf_master *m)
+{
+    (void)m;
+}
+
+void
+pf_master_lose_store(struct pf_master *m)
+{
+    (void)m;
+}
+
 /* ---- requests from outside: clients are not simulated, what they ask for is
  * ------------------------------------------------------------------------------------ */
 
