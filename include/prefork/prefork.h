@@ -64,7 +64,8 @@ enum prefork_exit {
     PREFORK_EXIT_UNAVAILABLE = 69, /* no worker became ready */
     PREFORK_EXIT_SOFTWARE = 70,    /* a bug of prefork */
     PREFORK_EXIT_SYSTEM = 71,      /* the system refused: port in use, no permission, ... */
-    PREFORK_EXIT_CONFIG = 78,      /* a setting, or what it names, is wrong */
+    PREFORK_EXIT_TEMPFAIL = 75, /* prefork reload: failed, the server goes on as before */
+    PREFORK_EXIT_CONFIG = 78,   /* a setting, or what it names, is wrong */
 };
 
 /* Levels of log lines, as the setting log_level counts them. */
@@ -381,6 +382,26 @@ int prefork_check_pidfile(const char *path, pid_t *ret_pid, char *text, size_t s
  * signalled. A file that a killed server left is removed. */
 int prefork_kill_running(const char *path, bool graceful, double timeout, char *text,
                          size_t size);
+
+/* How a server took what it was asked for, if not well. */
+enum prefork_asked {
+    PREFORK_ASKED_FAILED = 16,  /* it came to nothing, and what served before goes on */
+    PREFORK_ASKED_REFUSED = 17, /* it was not done: the server is stopping, ... */
+};
+
+/* Ask the server that runs with this pid file for a reload, or to replace all its workers,
+ * a few at a time. With wait, returns when that is over, after timeout seconds at the
+ * latest (negative: no limit); without, when the server has agreed, or was sent SIGHUP or
+ * SIGUSR2 because it could not be asked. The sentence says how it went.
+ *
+ * 0: it is done, or agreed; as prefork_check_pidfile() if no server runs, or if it ended
+ * meanwhile; an enum prefork_asked; -EPERM if this process is neither its user nor root;
+ * -ETIMEDOUT: it does not answer, or is not done yet and goes on; -ECONNREFUSED: with wait,
+ * it has no control socket in this network namespace; -EPROTONOSUPPORT: another version. */
+int prefork_reload_running(const char *path, bool wait, double timeout, char *text,
+                           size_t size);
+int prefork_restart_running(const char *path, bool wait, double timeout, char *text,
+                            size_t size);
 
 /* ---- a connection, in the worker, between accept and close ----------------------------
  */

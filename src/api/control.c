@@ -1,5 +1,6 @@
 /* The public calls about a server that another process runs. */
 #include "base/text.h"
+#include "control/asking.h"
 #include "control/running.h"
 #include "os/fd.h"
 #include <prefork/prefork.h>
@@ -12,6 +13,12 @@ open_text(struct pf_text *t, char *text, size_t size, char spare[1])
         pf_text_init(t, text, size);
     else
         pf_text_init(t, spare, 1);
+}
+
+static pf_time
+span_of(double seconds)
+{
+    return seconds >= 0 && seconds < 1e9 ? (pf_time)(seconds * PF_SECOND) : PF_NEVER;
 }
 
 int
@@ -38,10 +45,31 @@ prefork_kill_running(const char *path, bool graceful, double timeout, char *text
 {
     struct pf_text what;
     char spare[1];
-    pf_time span = PF_NEVER;
 
     open_text(&what, text, size, spare);
-    if (timeout >= 0 && timeout < 1e9)
-        span = (pf_time)(timeout * PF_SECOND);
-    return pf_running_stop(path, graceful, span, &what);
+    return pf_running_stop(path, graceful, span_of(timeout), &what);
+}
+
+static int
+ask(const char *path, enum pf_request_kind kind, bool wait, double timeout, char *text,
+    size_t size)
+{
+    struct pf_text what;
+    char spare[1];
+
+    open_text(&what, text, size, spare);
+    return pf_asking(path, kind, wait, span_of(timeout), &what);
+}
+
+int
+prefork_reload_running(const char *path, bool wait, double timeout, char *text, size_t size)
+{
+    return ask(path, PF_REQUEST_RELOAD, wait, timeout, text, size);
+}
+
+int
+prefork_restart_running(const char *path, bool wait, double timeout, char *text,
+                        size_t size)
+{
+    return ask(path, PF_REQUEST_RESTART_WORKERS, wait, timeout, text, size);
 }

@@ -13,4 +13,8 @@ int cli_version(void);
 /* stop.c: `prefork stop`; argv[0] is its name. An exit code. */
 int cli_stop(int argc, char **argv);
 
+/* reload.c: `prefork reload` and `prefork restart-workers`, likewise. */
+int cli_reload(int argc, char **argv);
+int cli_restart_workers(int argc, char **argv);
+
 #endif

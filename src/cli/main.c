@@ -3,6 +3,8 @@
  *   prefork serve [settings] [--] program [argument ...]
  *   prefork check [settings] [[--] program [argument ...]]
  *   prefork stop --pid-file F [--graceful] [--timeout SECONDS]
+ *   prefork reload --pid-file F [--wait] [--timeout SECONDS]
+ *   prefork restart-workers --pid-file F [--wait] [--timeout SECONDS]
  *   prefork status --scoreboard FILE | --conf-file FILE [--json]
  *
  * One row per subcommand; each turns its result into an exit code of enum prefork_exit. One
@@ -58,6 +60,12 @@ static const struct subcommand subcommands[] = {
     {"stop", "--pid-file FILE | --conf-file FILE [--graceful] [--timeout SECONDS]",
      "stop the server that runs with this pid file, and wait for its end", false, NULL,
      cli_stop},
+    {"reload", "--pid-file FILE | --conf-file FILE [--wait] [--timeout SECONDS]",
+     "ask a server for a reload, as SIGHUP does, and hear how it ended", false, NULL,
+     cli_reload},
+    {"restart-workers", "--pid-file FILE | --conf-file FILE [--wait] [--timeout SECONDS]",
+     "ask a server to replace all its workers, a few at a time", false, NULL,
+     cli_restart_workers},
     {"status", "--scoreboard FILE | --conf-file FILE [--json]",
      "show what a server and each of its workers does", false, NULL, cli_status},
 };

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 enum {
-    CLI_SENTENCE_BYTES = 512,
+    CLI_SENTENCE_BYTES = 1024,
 };
 
 /* Such a subcommand. */

@@ -14,14 +14,19 @@
  * What it costs: at max_servers the worker that takes the last idle place wakes the master,
  * once. From then on the master looks by the clock until the calm, and no traffic wakes it.
  *
+ * While a new generation is tried nobody is born for the load: that says nothing of
+ * max_servers. While an old one is replaced the ceiling is higher (core/rollover.h).
+ *
  * Programs that accept by themselves do not say whether they are busy, so their pool is
  * never called full. */
 #include "core/full.h"
 
+#include "core/rollover.h"
+
 static bool
 is_at_ceiling(const struct pf_pool *pool, const struct pf_policy *policy)
 {
-    return pf_pool_alive(pool) >= policy->max_servers;
+    return !pool->trial.on && pf_rollover_room(pool, policy) == 0;
 }
 
 /* Without a queue to ask, a pool that would grow if it could says enough. */

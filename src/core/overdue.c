@@ -2,8 +2,9 @@
  *
  * The moment a request began is the worker's own word. A wrong word can shorten or
  * lengthen only its own life; a moment in the future is taken as now. A worker that was
- * asked to leave still has request_timeout for the request it serves. A dequeue process may
- * take its time: for it there is only what follows a SIGTERM. */
+ * asked to leave still has request_timeout for the request it serves. An outdated one has
+ * graceful_timeout for it as well, or the replacement would wait for the last of them. A
+ * dequeue process may take its time: for it there is only what follows a SIGTERM. */
 #include "core/overdue.h"
 
 static bool
@@ -42,6 +43,12 @@ pf_overdue_step(const struct pf_slot *s, const struct pf_policy *policy, pf_time
     if ((s->life == PF_LIFE_STARTING || (s->life == PF_LIFE_DRAINING && !s->was_ready)) &&
         is_over(pf_time_after(s->born, policy->start_timeout), now, at)) {
         *ret_reason = PF_REASON_SLOW_START;
+        return PF_STEP_TERM;
+    }
+    if (s->life == PF_LIFE_DRAINING && s->reason == PF_REASON_OUTDATED &&
+        !policy->leave_children_open &&
+        is_over(pf_time_after(s->asked, policy->graceful_timeout), now, at)) {
+        *ret_reason = PF_REASON_SLOW_LEAVE;
         return PF_STEP_TERM;
     }
     if (serves(s) &&

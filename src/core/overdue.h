@@ -1,4 +1,5 @@
-/* Who missed a deadline: to become ready, to finish a request, to die of a signal. */
+/* Who missed a deadline: to become ready, to finish a request, to leave when asked as
+ * outdated, to die of a signal. */
 #ifndef PF_CORE_OVERDUE_H
 #define PF_CORE_OVERDUE_H
 

@@ -6,8 +6,9 @@
  * rest waits for the next turn, which comes at once (deadline now). Nothing is lost by
  * that, since every step decides from the pool as it is.
  *
- * The plan's promises, checked by the simulator on every step: no birth above max_servers,
- * no birth while the server stops, no action a worker's life forbids, nobody asked twice.
+ * The plan's promises, checked by the simulator on every step: no birth above the ceiling
+ * (core/rollover.h), nobody asked as outdated whom the pool cannot spare, no birth while
+ * the server stops, no action a worker's life forbids, nobody asked twice.
  */
 #include "core/plan.h"
 
@@ -15,23 +16,23 @@
 #include "core/departure.h"
 #include "core/dequeue.h"
 #include "core/full.h"
+#include "core/leaving.h"
 #include "core/overdue.h"
-#include "core/recycle.h"
+#include "core/rollover.h"
 #include "core/shutdown.h"
 #include "core/size.h"
 
-static bool
-is_full(const struct pf_plan *plan)
+bool
+pf_plan_is_full(const struct pf_plan *plan)
 {
     return plan->count == PF_PLAN_ACTIONS_MAX;
 }
 
-/* False: no room; the caller's step goes on in the next turn. */
-static bool
-add(struct pf_plan *plan, enum pf_action_kind kind, enum pf_reason reason,
-    const struct pf_pool *pool, unsigned slot, pf_time now)
+bool
+pf_plan_add(struct pf_plan *plan, enum pf_action_kind kind, enum pf_reason reason,
+            const struct pf_pool *pool, unsigned slot, pf_time now)
 {
-    if (is_full(plan)) {
+    if (pf_plan_is_full(plan)) {
         plan->deadline = now;
         return false;
     }
@@ -51,7 +52,7 @@ plan_burials(struct pf_plan *plan, const struct pf_pool *pool, pf_time now)
         return;
     for (unsigned i = 0; i < pool->used; i++) {
         if (pool->slots[i].life == PF_LIFE_GONE &&
-            !add(plan, PF_ACTION_BURY, pool->slots[i].reason, pool, i, now))
+            !pf_plan_add(plan, PF_ACTION_BURY, pool->slots[i].reason, pool, i, now))
             return;
     }
     if (pool->stop != PF_STOP_NONE || pool->count[PF_LIFE_VACANT] == 0)
@@ -68,12 +69,12 @@ plan_worker_stop(struct pf_plan *plan, const struct pf_pool *pool, unsigned i, p
         return true;
     if (pool->stop >= PF_STOP_KILL)
         return s->step == PF_STEP_KILL ||
-               add(plan, PF_ACTION_KILL, PF_REASON_STOP, pool, i, now);
+               pf_plan_add(plan, PF_ACTION_KILL, PF_REASON_STOP, pool, i, now);
     if (pool->stop == PF_STOP_TERM)
         return s->life == PF_LIFE_STOPPING ||
-               add(plan, PF_ACTION_TERM, PF_REASON_STOP, pool, i, now);
+               pf_plan_add(plan, PF_ACTION_TERM, PF_REASON_STOP, pool, i, now);
     return !pf_life_serving(s->life) ||
-           add(plan, PF_ACTION_ASK, PF_REASON_STOP, pool, i, now);
+           pf_plan_add(plan, PF_ACTION_ASK, PF_REASON_STOP, pool, i, now);
 }
 
 /* Workers are asked before the doors close: the message is there when the closing door
@@ -88,7 +89,7 @@ plan_stop(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *po
             return;
     }
     if (!pool->doors_closed &&
-        !add(plan, PF_ACTION_CLOSE_DOORS, PF_REASON_STOP, pool, 0, now))
+        !pf_plan_add(plan, PF_ACTION_CLOSE_DOORS, PF_REASON_STOP, pool, 0, now))
         return;
     plan->deadline = pf_time_earlier(plan->deadline, pf_shutdown_at(pool, policy));
 }
@@ -118,8 +119,8 @@ plan_overdue(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy 
         enum pf_step step = step_of(&pool->slots[i], policy, now, &reason, &plan->deadline);
         if (step == PF_STEP_NONE)
             continue;
-        if (!add(plan, step == PF_STEP_KILL ? PF_ACTION_KILL : PF_ACTION_TERM, reason, pool,
-                 i, now))
+        if (!pf_plan_add(plan, step == PF_STEP_KILL ? PF_ACTION_KILL : PF_ACTION_TERM,
+                         reason, pool, i, now))
             return;
         pool->slots[i].client_gone = false;
     }
@@ -136,124 +137,6 @@ plan_next_look(struct pf_plan *plan, const struct pf_pool *pool,
             pf_time_earlier(plan->deadline, pf_time_after(now, policy->request_timeout));
 }
 
-static bool
-is_planned(const struct pf_plan *plan, unsigned slot)
-{
-    for (unsigned a = 0; a < plan->count; a++) {
-        if (plan->actions[a].slot == slot)
-            return true;
-    }
-    return false;
-}
-
-/* The worker of this life that has been in it longest and is not in the plan yet;
- * pool->used if there is none. */
-static unsigned
-longest(const struct pf_plan *plan, const struct pf_pool *pool, enum pf_life life)
-{
-    unsigned best = pool->used;
-
-    for (unsigned i = 0; i < pool->used; i++) {
-        const struct pf_slot *s = &pool->slots[i];
-        if (s->life != life || s->kind != PF_KIND_WORKER)
-            continue;
-        if (best < pool->used && s->told.since >= pool->slots[best].told.since)
-            continue;
-        if (!is_planned(plan, i))
-            best = i;
-    }
-    return best;
-}
-
-/* Ask up to n workers of this life; how many could not be asked for want of workers. */
-static unsigned
-ask_longest(struct pf_plan *plan, const struct pf_pool *pool, enum pf_life life, unsigned n,
-            enum pf_reason reason, pf_time now)
-{
-    for (; n > 0; n--) {
-        unsigned slot = longest(plan, pool, life);
-        if (slot == pool->used || !add(plan, PF_ACTION_ASK, reason, pool, slot, now))
-            return n;
-    }
-    return 0;
-}
-
-/* max_servers was lowered below what lives: idle ones go first, then busy ones as they
- * finish. */
-static void
-plan_over_max(struct pf_plan *plan, const struct pf_pool *pool,
-              const struct pf_policy *policy, pf_time now)
-{
-    unsigned serving = pf_pool_serving(pool);
-    unsigned left = serving > policy->max_servers ? serving - policy->max_servers : 0;
-
-    left = ask_longest(plan, pool, PF_LIFE_IDLE, left, PF_REASON_OVER_MAX, now);
-    left = ask_longest(plan, pool, PF_LIFE_BUSY, left, PF_REASON_OVER_MAX, now);
-    (void)ask_longest(plan, pool, PF_LIFE_STARTING, left, PF_REASON_OVER_MAX, now);
-}
-
-static unsigned
-births_in(const struct pf_plan *plan)
-{
-    unsigned count = 0;
-
-    for (unsigned i = 0; i < plan->count; i++)
-        count += plan->actions[i].kind == PF_ACTION_BIRTH;
-    return count;
-}
-
-/* Who has to wait for room waits for a worker that is starting, or for one that leaves. */
-static void
-plan_recycling(struct pf_plan *plan, const struct pf_pool *pool,
-               const struct pf_policy *policy, pf_time now)
-{
-    unsigned room = pf_recycle_room(pool, policy, births_in(plan));
-
-    for (unsigned i = 0; i < pool->used; i++) {
-        enum pf_reason reason = pf_recycle_reason(pool, &pool->slots[i]);
-        if (reason == PF_REASON_NONE || is_planned(plan, i))
-            continue;
-        if (room == 0) {
-            plan->want_ready = true;
-            return;
-        }
-        if (!add(plan, PF_ACTION_ASK, reason, pool, i, now))
-            return;
-        room--;
-    }
-}
-
-/* Workers that a window found superfluous. Those that went busy meanwhile are needed
- * after all, and so the number is forgotten once nobody idle is left. */
-static void
-plan_surplus(struct pf_plan *plan, struct pf_pool *pool, pf_time now)
-{
-    unsigned left =
-        ask_longest(plan, pool, PF_LIFE_IDLE, pool->surplus, pool->surplus_reason, now);
-
-    pool->surplus = is_full(plan) ? left : 0;
-}
-
-/* Who leaves, for one reason per plan: after TTOU, for max_requests, or as a surplus. The
- * numbers were computed from the pool as it is, so one of them has to be carried out
- * before the next can be right. */
-static void
-plan_leaving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
-             pf_time now)
-{
-    unsigned before = plan->count;
-
-    pf_size_watch(pool, policy, now);
-    plan_over_max(plan, pool, policy, now);
-    if (plan->count == before)
-        plan_recycling(plan, pool, policy, now);
-    if (plan->count == before)
-        plan_surplus(plan, pool, now);
-    else if (pool->surplus > 0)
-        plan->deadline = now;
-    plan->deadline = pf_time_earlier(plan->deadline, pf_size_watch_at(pool, policy));
-}
-
 /* After bad starts, one birth at a time, and none while that one has not proven itself.
  * Where none is allowed the plan's deadline is when that changes. */
 static unsigned
@@ -265,7 +148,7 @@ births_allowed(struct pf_plan *plan, struct pf_pool *pool, pf_time now,
         return 0;
     }
     pf_pool_forgive(pool, now);
-    if (!pf_backoff_cautious(&pool->start))
+    if (pool->trial.on || !pf_backoff_cautious(&pool->start))
         return PF_PLAN_BIRTHS_MAX;
     plan->deadline = pf_time_earlier(plan->deadline, pf_pool_forgive_at(pool, now));
     if (!pf_backoff_may_try(&pool->start, now)) {
@@ -280,22 +163,52 @@ births_allowed(struct pf_plan *plan, struct pf_pool *pool, pf_time now,
     return 1;
 }
 
+/* Births that are due now, and why. */
+static unsigned
+births_wanted(const struct pf_pool *pool, const struct pf_policy *policy,
+              enum pf_reason *ret_reason)
+{
+    unsigned wanted;
+    unsigned successors;
+
+    if (pool->trial.on)
+        return pf_trial_births(pool, policy, ret_reason);
+    wanted = pf_size_births(pool, policy, ret_reason);
+    successors = pf_rollover_births(pool, policy);
+    if (successors <= wanted)
+        return wanted;
+    *ret_reason = PF_REASON_REPLACE;
+    return successors;
+}
+
 /* True if more could be born now, if only they were wanted. */
 static bool
 plan_births(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
             pf_time now)
 {
     enum pf_reason reason = PF_REASON_NONE;
-    unsigned wanted = pf_size_births(pool, policy, &reason);
+    unsigned wanted = births_wanted(pool, policy, &reason);
     unsigned allowed = births_allowed(plan, pool, now, &reason);
 
     for (unsigned n = 0; n < wanted && n < allowed; n++) {
-        if (!add(plan, PF_ACTION_BIRTH, reason, pool, pool->capacity, now))
+        if (!pf_plan_add(plan, PF_ACTION_BIRTH, reason, pool, pool->capacity, now))
             return false;
     }
     if (wanted > PF_PLAN_BIRTHS_MAX && allowed == PF_PLAN_BIRTHS_MAX)
         plan->deadline = now;
-    return wanted == 0 && allowed > 0;
+    return wanted == 0 && allowed > 0 && !pool->trial.on;
+}
+
+/* Nobody leaves while a new generation is tried; who was idle meanwhile is no surplus. */
+static void
+plan_trial(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy *policy,
+           pf_time now)
+{
+    pf_size_watch(pool, policy, now);
+    pool->surplus = 0;
+    plan->want_ready = true;
+    if (pf_trial_judge(pool, policy, now) == PF_TRIAL_UNDECIDED)
+        plan->deadline = pf_time_earlier(plan->deadline, pool->trial.deadline);
 }
 
 /* The next dequeue process, if it is due and can be forked; and those from before a restart
@@ -310,10 +223,11 @@ plan_dequeues(struct pf_plan *plan, const struct pf_pool *pool,
         plan->deadline =
             pf_time_earlier(plan->deadline, due > now ? due : pool->fork.next_at);
     else
-        (void)add(plan, PF_ACTION_DEQUEUE, PF_REASON_DEQUEUE, pool, pool->capacity, now);
+        (void)pf_plan_add(plan, PF_ACTION_DEQUEUE, PF_REASON_DEQUEUE, pool, pool->capacity,
+                          now);
     for (unsigned i = 0; i < pool->used; i++) {
         if (pf_dequeue_is_outdated(pool, &pool->slots[i]) &&
-            !add(plan, PF_ACTION_ASK, PF_REASON_OUTDATED, pool, i, now))
+            !pf_plan_add(plan, PF_ACTION_ASK, PF_REASON_OUTDATED, pool, i, now))
             return;
     }
 }
@@ -350,7 +264,10 @@ plan_serving(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy 
 {
     bool could_grow = plan_births(plan, pool, policy, now);
 
-    plan_leaving(plan, pool, policy, now);
+    if (pool->trial.on)
+        plan_trial(plan, pool, policy, now);
+    else
+        pf_leaving_plan(plan, pool, policy, now);
     plan_dequeues(plan, pool, policy, now);
     plan_next_look(plan, pool, policy, now);
     plan_news(plan, pool, policy, now);
@@ -371,6 +288,7 @@ pf_plan_make(struct pf_plan *plan, struct pf_pool *pool, const struct pf_policy 
     *plan = (struct pf_plan){.deadline = PF_NEVER};
     plan_burials(plan, pool, now);
     if (pool->stop == PF_STOP_NONE) {
+        pf_leaving_hurry(pool, now);
         plan_overdue(plan, pool, policy, now);
         plan_serving(plan, pool, policy, now);
     } else {

@@ -50,6 +50,12 @@ struct pf_plan {
     bool finished;       /* nothing is left to do: leave the loop */
 };
 
+/* For the steps of a plan: one more action. False: no room; the step goes on in the next
+ * turn, which comes at once. */
+bool pf_plan_add(struct pf_plan *plan, enum pf_action_kind kind, enum pf_reason reason,
+                 const struct pf_pool *pool, unsigned slot, pf_time now);
+bool pf_plan_is_full(const struct pf_plan *plan);
+
 void pf_plan_make(struct pf_plan *plan, struct pf_pool *pool,
                   const struct pf_policy *policy, pf_time now);
 

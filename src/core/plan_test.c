@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "base/text.h"
 #include "core/plan.h"
+#include "core/rollover.h"
 #include "core/shutdown.h"
 
 #include <string.h>
@@ -68,7 +69,7 @@ bring(struct fixture *f, unsigned slot, char letter)
     if (strchr("ibwWdtg", letter))
         say(f, slot, letter == 'b' || letter == 'W', letter == 'w' || letter == 'W');
     if (letter == 'd')
-        pf_pool_asked(p, slot, PF_REASON_QUIET);
+        pf_pool_asked(p, slot, PF_REASON_QUIET, NOW);
     if (letter == 't')
         pf_pool_signalled(p, slot, PF_STEP_TERM, PF_REASON_STOP, NOW - 3 * S);
     if (letter == 'g')
@@ -134,7 +135,7 @@ static const struct plan_case {
      "ask0 ask1"},
     {"served their share: two at a time", "wWwib", 0, 0, 0, PF_STOP_NONE, "ask0 ask1"},
     {"one who starts takes room", "wWwisb", 0, 0, 0, PF_STOP_NONE, "ask0"},
-    {"outdated", "iib", 0, 0, 2, PF_STOP_NONE, "ask0 ask1"},
+    {"outdated: first somebody is born", "iib", 0, 0, 2, PF_STOP_NONE, "+"},
     {"surplus: the longest idle", "iiiii", 0, 2, 0, PF_STOP_NONE, "ask0 ask1"},
     {"surplus that went busy is needed", "bbbbi", 0, 3, 0, PF_STOP_NONE, "ask4"},
     {"graceful: everybody is asked, then the doors", "sibd", 0, 0, 0, PF_STOP_GRACEFUL,
@@ -154,7 +155,7 @@ plans(void **state)
         draw(&f, c->pool, &base);
         f.pool.queued = c->queued;
         f.pool.surplus = c->surplus;
-        f.pool.outdated = c->outdated;
+        pf_pool_outdate_range(&f.pool, 0, c->outdated);
         f.pool.stop = c->stop;
         f.pool.stop_since = NOW;
         make(&f);
@@ -178,18 +179,36 @@ a_signalled_worker_has_a_deadline(void **state)
 }
 
 static void
-who_is_asked_is_replaced(void **state)
+carry_out(struct fixture *f, const struct pf_action *a)
+{
+    if (a->kind == PF_ACTION_BIRTH)
+        bring(f, pf_pool_vacant(&f->pool), 'i');
+    else if (a->kind == PF_ACTION_BURY)
+        pf_pool_buried(&f->pool, a->slot);
+    else
+        pf_pool_died(&f->pool, a->slot, 0, NOW);
+}
+
+/* At last the pool is as it was, and nobody is of the old generation. */
+static void
+a_pool_is_replaced_one_by_one(void **state)
 {
     static struct fixture f;
+    unsigned births = 0;
 
     (void)state;
     draw(&f, "iib", &base);
-    f.pool.outdated = 2;
-    make(&f);
-    for (unsigned i = 0; i < f.plan.count; i++)
-        pf_pool_asked(&f.pool, f.plan.actions[i].slot, f.plan.actions[i].reason);
-    make(&f);
-    assert_string_equal(words(&f.plan), "+ +");
+    pf_pool_outdate(&f.pool);
+    for (make(&f); f.plan.count > 0; make(&f)) {
+        for (unsigned i = 0; i < f.plan.count; i++) {
+            births += f.plan.actions[i].kind == PF_ACTION_BIRTH;
+            carry_out(&f, &f.plan.actions[i]);
+            assert_in_range(pf_pool_serving(&f.pool), 3, 4);
+        }
+    }
+    assert_int_equal(births, 3);
+    assert_int_equal(pf_pool_serving(&f.pool), 3);
+    assert_false(pf_rollover_is_on(&f.pool));
 }
 
 static void
@@ -289,7 +308,7 @@ static const struct {
     {"one more", "dd", 3, 99 * S, PF_STOP_NONE, "dequeue", PF_NEVER},
     {"a dead one takes no place", "dg", 2, 99 * S, PF_STOP_NONE, "bury4 dequeue", PF_NEVER},
     {"it may take long", "d", 1, 99 * S, PF_STOP_NONE, "", PF_NEVER},
-    {"from before a restart", "o", 1, 99 * S, PF_STOP_NONE, "ask0 ask1 ask3", PF_NEVER},
+    {"from before a restart", "o", 1, 99 * S, PF_STOP_NONE, "+ ask3", PF_NEVER},
     {"none while stopping", "dd", 9, 99 * S, PF_STOP_FAST, "ask0 ask1 ask2 ask3 ask4 doors",
      PF_NEVER},
 };
@@ -390,7 +409,7 @@ main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans),
         cmocka_unit_test(a_signalled_worker_has_a_deadline),
-        cmocka_unit_test(who_is_asked_is_replaced),
+        cmocka_unit_test(a_pool_is_replaced_one_by_one),
         cmocka_unit_test(births_come_in_portions),
         cmocka_unit_test(a_full_plan_goes_on_in_the_next_turn),
         cmocka_unit_test(after_bad_starts_one_at_a_time),

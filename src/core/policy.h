@@ -33,9 +33,12 @@ struct pf_policy {
     unsigned min_servers;       /* workers: the floor */
     unsigned min_spare_servers; /* workers: idle ones to keep ready */
     unsigned max_spare_servers; /* workers: idle ones tolerated */
-    unsigned max_servers;       /* workers: the exact ceiling, leaving ones included */
+    unsigned max_servers;       /* workers: the exact ceiling, leaving ones included; while
+                                   generations change, with the surge on top */
     unsigned max_recycling;     /* workers: how many may be on their way out for
-                                   max_requests or age at once; at least 1 */
+                                   max_requests at once; at least 1 */
+    unsigned reload_surge;    /* workers: of a new generation, to begin with; at least 1 */
+    bool leave_children_open; /* outdated ones have all the time they want to leave */
 
     pf_time check_for_waiting; /* window of the low-water mark for max_spare_servers */
     pf_time spare_timeout;     /* window of the low-water mark for min_spare_servers */
@@ -50,7 +53,7 @@ struct pf_policy {
 
     pf_time start_timeout;    /* birth to ready; PF_NEVER: no limit */
     pf_time request_timeout;  /* one request; PF_NEVER: no limit */
-    pf_time graceful_timeout; /* QUIT: time for running requests */
+    pf_time graceful_timeout; /* QUIT, and outdated workers: time for running requests */
     pf_time stop_timeout;     /* TERM, INT: time for running requests */
     pf_time kill_timeout;     /* from SIGTERM to SIGKILL */
 };

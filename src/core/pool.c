@@ -16,10 +16,12 @@
  * A streak ends when a worker born after the last failure proves itself (where a program
  * runs for each connection, by a connection: living idle says nothing of the program).
  * Workers that were there before prove nothing: the old ones may serve happily while every
- * new one fails in its child_init_hook. */
+ * new one fails in its child_init_hook. Nor do workers of another program than the one that
+ * is born now, whether they are the old ones or those of a trial that failed. */
 #include "core/pool.h"
 
 #include "base/attr.h"
+#include "core/rollover.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -137,13 +139,38 @@ pf_pool_told(struct pf_pool *pool, unsigned slot, const struct pf_told *told)
 }
 
 void
-pf_pool_asked(struct pf_pool *pool, unsigned slot, enum pf_reason reason)
+pf_pool_vouch(struct pf_pool *pool, unsigned slot)
+{
+    slot_of(pool, slot)->vouched = true;
+}
+
+bool
+pf_pool_is_ready(const struct pf_pool *pool, const struct pf_slot *s)
+{
+    bool says_so = s->life == PF_LIFE_IDLE || s->life == PF_LIFE_BUSY;
+
+    return says_so && (s->vouched || !pool->vouching);
+}
+
+/* A pool that turns out to be too large is not kept at its size by a replacement. */
+static bool
+is_surplus(enum pf_reason reason)
+{
+    return reason == PF_REASON_MAX_SPARE || reason == PF_REASON_QUIET ||
+           reason == PF_REASON_OVER_MAX;
+}
+
+void
+pf_pool_asked(struct pf_pool *pool, unsigned slot, enum pf_reason reason, pf_time now)
 {
     struct pf_slot *s = slot_of(pool, slot);
 
     move(pool, s, PF_LIFE_ASKED);
     s->reason = reason;
+    s->asked = now;
     s->exempt = true;
+    if (is_surplus(reason) && pool->rollover.size > 0)
+        pool->rollover.size--;
 }
 
 void
@@ -156,13 +183,18 @@ pf_pool_signalled(struct pf_pool *pool, unsigned slot, enum pf_step step,
     s->reason = reason;
     s->step = step;
     s->signalled = now;
-    s->exempt = reason != PF_REASON_SLOW_START && reason != PF_REASON_STILL_THERE;
+    if (reason != PF_REASON_STILL_THERE) /* else: as it was at the SIGTERM */
+        s->exempt = reason != PF_REASON_SLOW_START;
 }
 
 void
 pf_pool_failed(struct pf_pool *pool, unsigned slot)
 {
-    slot_of(pool, slot)->failed = true;
+    struct pf_slot *s = slot_of(pool, slot);
+
+    s->failed = true;
+    if (s->kind == PF_KIND_WORKER)
+        (void)pf_trial_fail(pool, s);
 }
 
 void
@@ -246,9 +278,9 @@ pf_pool_forgive_at(const struct pf_pool *pool, pf_time now)
         return PF_NEVER;
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
-        if (pf_life_alive(s->life) && of_next_batch(pool, s) &&
-            s->born + PF_POOL_PROOF > now)
-            at = pf_time_earlier(at, s->born + PF_POOL_PROOF);
+        pf_time proof = (s->step == PF_STEP_KILL ? s->signalled : s->born) + PF_POOL_PROOF;
+        if (pf_life_alive(s->life) && of_next_batch(pool, s) && proof > now)
+            at = pf_time_earlier(at, proof);
     }
     return at;
 }
@@ -266,14 +298,22 @@ pf_pool_proven_at(const struct pf_pool *pool)
     return at;
 }
 
-/* One that was sent SIGTERM is about to be the next failure. */
+/* One that was signalled is about to be the next failure: births before its end would be of
+ * one batch with it. Not even SIGKILL ends a process at once, and some it never ends. */
+static bool
+may_yet_fail(const struct pf_slot *s, pf_time now)
+{
+    if (s->step == PF_STEP_KILL)
+        return s->signalled + PF_POOL_PROOF > now;
+    return pf_life_serving(s->life) || s->step == PF_STEP_TERM;
+}
+
 bool
 pf_pool_is_probing(const struct pf_pool *pool, pf_time now)
 {
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
-        bool counts = pf_life_serving(s->life) || s->step == PF_STEP_TERM;
-        if (counts && pf_life_alive(s->life) && of_next_batch(pool, s) &&
+        if (may_yet_fail(s, now) && pf_life_alive(s->life) && of_next_batch(pool, s) &&
             (!s->was_ready || s->born + PF_POOL_PROOF > now))
             return true;
     }
@@ -306,8 +346,12 @@ pf_pool_died(struct pf_pool *pool, unsigned slot, int wait_status, pf_time now)
     s->ended = now;
     s->reason = obituary(s);
     pool->requests_buried += s->told.requests;
+    if (s->kind == PF_KIND_WORKER && pf_pool_is_outdated(pool, s))
+        pool->rollover.alive--;
     pf_pool_forgive(pool, now);
-    if (s->reason == PF_REASON_BAD_START && of_next_batch(pool, s)) {
+    if (s->reason != PF_REASON_BAD_START || pf_trial_fail(pool, s))
+        return;
+    if (of_next_batch(pool, s)) {
         pool->births_at_failure = pool->births;
         pf_backoff_fail(&pool->start, now, pf_pool_random(pool));
     }
@@ -325,9 +369,34 @@ pf_pool_buried(struct pf_pool *pool, unsigned slot)
 }
 
 void
-pf_pool_outdate(struct pf_pool *pool)
+pf_pool_adopt(struct pf_pool *pool, unsigned slot, const struct pf_adopted *a)
 {
-    pool->outdated = pool->births;
+    struct pf_slot *s = slot_of(pool, slot);
+
+    PF_ASSERT(s->life == PF_LIFE_VACANT && pf_life_alive(a->life));
+    pool->count[PF_LIFE_VACANT]--;
+    *s = (struct pf_slot){
+        .life = a->life,
+        .kind = a->kind,
+        .reason = a->reason,
+        .step = a->step,
+        .was_ready = a->was_ready,
+        .exempt = a->exempt,
+        .vouched = a->was_ready,
+        .pid = a->pid,
+        .birth = a->birth,
+        .born = a->born,
+        .asked = a->asked,
+        .signalled = a->signalled,
+        .told = {.ready = a->was_ready, .busy = a->life == PF_LIFE_BUSY, .since = a->born},
+    };
+    ++*count_of(pool, s);
+    if (slot >= pool->used)
+        pool->used = slot + 1;
+    if (a->birth > pool->births)
+        pool->births = a->birth;
+    if (a->kind == PF_KIND_WORKER && pf_pool_is_outdated(pool, s))
+        pool->rollover.alive++;
 }
 
 static unsigned

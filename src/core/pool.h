@@ -10,6 +10,7 @@
 #include "core/backoff.h"
 #include "core/life.h"
 #include "core/reason.h"
+#include "core/trial.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -47,15 +48,32 @@ struct pf_slot {
     bool was_ready;        /* it got further than STARTING */
     bool failed;           /* it said that it cannot do its work */
     bool exempt;           /* ended on purpose of ours: not a bad start */
+    bool vouched;          /* somebody else said that it is ready */
     bool client_gone;      /* its client has gone, and nothing was done about it yet */
     pid_t pid;
     uint64_t birth; /* number of the birth, from 1: tells this worker from the
                        next one in the slot */
     pf_time born;
+    pf_time asked;     /* DRAINING, and STOPPING if it was asked before */
     pf_time signalled; /* STOPPING only */
     pf_time ended;     /* GONE only */
     int wait_status;   /* GONE only */
     struct pf_told told;
+};
+
+/* A process that lives already: what another master knew of it. */
+struct pf_adopted {
+    enum pf_life life; /* one with a process */
+    enum pf_kind kind;
+    enum pf_reason reason;
+    enum pf_step step;
+    bool was_ready;
+    bool exempt;
+    pid_t pid;
+    uint64_t birth;
+    pf_time born;
+    pf_time asked;
+    pf_time signalled;
 };
 
 /* The lowest number of idle workers in a stretch of time: how many were never needed. */
@@ -70,6 +88,13 @@ struct pf_full {
     pf_time short_at; /* when that was seen last */
     pf_time since; /* every look from here on found connections waiting; PF_NEVER: none */
     pf_time told;  /* PF_NEVER: not since it began */
+};
+
+/* Outdated workers make room for others (core/rollover.h). */
+struct pf_rollover {
+    unsigned size;  /* of the pool, which is kept */
+    unsigned surge; /* workers above it at most; at least 1 while somebody is outdated */
+    unsigned alive; /* workers that are outdated */
 };
 
 /* How far the end has come. Each level includes those before it. */
@@ -91,7 +116,10 @@ struct pf_pool {
     unsigned vacant_from;                /* no slot below this index is vacant */
     uint64_t births;                     /* so far */
     uint64_t births_at_failure;          /* births when the last bad start was counted */
-    uint64_t outdated;                   /* births up to this number are to be replaced */
+    uint64_t outdated_after;             /* births after this number ... */
+    uint64_t outdated;                   /* ... up to this one are to be replaced */
+    struct pf_rollover rollover;         /* how they are */
+    struct pf_trial trial;               /* of a new generation */
     uint64_t requests_buried;            /* accepted by workers that are gone */
     uint32_t random;                     /* state of the jitter's generator */
 
@@ -108,6 +136,7 @@ struct pf_pool {
 
     struct pf_full full;
     bool no_queue; /* workers have no sockets of ours: nobody knows who waits */
+    bool vouching; /* what workers say of being ready is not enough */
 
     enum pf_stop stop;
     pf_time stop_since; /* of the present level */
@@ -136,8 +165,11 @@ void pf_pool_fork_failed(struct pf_pool *pool, pf_time now);
 /* What the worker in this slot says. Believed as far as core/life.h allows. */
 void pf_pool_told(struct pf_pool *pool, unsigned slot, const struct pf_told *told);
 
+/* Somebody who can tell said that the worker is ready; asked for where pool->vouching. */
+void pf_pool_vouch(struct pf_pool *pool, unsigned slot);
+
 /* The worker was asked to leave / was sent a signal for this reason. */
-void pf_pool_asked(struct pf_pool *pool, unsigned slot, enum pf_reason reason);
+void pf_pool_asked(struct pf_pool *pool, unsigned slot, enum pf_reason reason, pf_time now);
 void pf_pool_signalled(struct pf_pool *pool, unsigned slot, enum pf_step step,
                        enum pf_reason reason, pf_time now);
 
@@ -158,11 +190,20 @@ void pf_pool_died(struct pf_pool *pool, unsigned slot, int wait_status, pf_time 
 /* Its obituary was told: the slot is vacant again. */
 void pf_pool_buried(struct pf_pool *pool, unsigned slot);
 
-/* Every worker that lives now is to be replaced. */
-void pf_pool_outdate(struct pf_pool *pool);
+/* A process that was another master's is in this vacant slot now, whichever it is. Births
+ * go on with the number behind it, or a higher one if the caller sets pool->births. What
+ * the process says of itself is not known before pf_pool_told(). */
+void pf_pool_adopt(struct pf_pool *pool, unsigned slot, const struct pf_adopted *adopted);
+
+/* It is of a generation that is to be replaced (core/rollover.h). */
+bool pf_pool_is_outdated(const struct pf_pool *pool, const struct pf_slot *s);
+
+/* It can take a connection, or has one. */
+bool pf_pool_is_ready(const struct pf_pool *pool, const struct pf_slot *s);
 
 /* End the streak of bad starts if a worker born after it has proven itself; and when the
- * next one will have, by living long enough (PF_NEVER: none, or no streak). */
+ * next one will have, by living long enough, or a killed one is waited for no longer
+ * (PF_NEVER: none, or no streak). */
 void pf_pool_forgive(struct pf_pool *pool, pf_time now);
 pf_time pf_pool_forgive_at(const struct pf_pool *pool, pf_time now);
 

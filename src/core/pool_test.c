@@ -10,7 +10,7 @@
 /* clang-format on */
 
 #include "base/attr.h"
-#include "core/pool.h"
+#include "core/rollover.h"
 
 #include <signal.h>
 
@@ -98,7 +98,7 @@ prepare(struct fixture *f, unsigned slot, const struct end *e, pf_time now)
         tell(f, slot, e->requests);
     switch (e->before) {
     case NOTHING: break;
-    case ASKED: pf_pool_asked(p, slot, PF_REASON_STOP); break;
+    case ASKED: pf_pool_asked(p, slot, PF_REASON_STOP, now); break;
     case TERMED: pf_pool_signalled(p, slot, PF_STEP_TERM, PF_REASON_STOP, now); break;
     case STILL_THERE:
     case SLOW_START:
@@ -236,7 +236,7 @@ counts_follow_lives(void **state)
         (void)bear(&f, NOW);
     tell(&f, 0, 5);
     tell(&f, 1, 6);
-    pf_pool_asked(&f.pool, 1, PF_REASON_QUIET);
+    pf_pool_asked(&f.pool, 1, PF_REASON_QUIET, NOW);
     pf_pool_died(&f.pool, 0, EXIT_0, NOW);
     assert_int_equal(pf_pool_alive(&f.pool), 3);
     assert_int_equal(pf_pool_serving(&f.pool), 2);
@@ -314,8 +314,8 @@ restarts_outdate_who_lives(void **state)
     (void)bear(&f, NOW);
     pf_pool_outdate(&f.pool);
     (void)bear(&f, NOW);
-    assert_true(f.slots[0].birth <= f.pool.outdated);
-    assert_true(f.slots[1].birth > f.pool.outdated);
+    assert_true(pf_pool_is_outdated(&f.pool, &f.slots[0]));
+    assert_false(pf_pool_is_outdated(&f.pool, &f.slots[1]));
 }
 
 /* Where a program runs for each connection, what ends a streak of bad starts. */
@@ -358,6 +358,133 @@ only_a_connection_proves_a_program(void **state)
     }
 }
 
+/* ---- taken over from another master
+ * ---------------------------------------------------------------- */
+
+static const struct pf_adopted lives[] = {
+    {.life = PF_LIFE_STARTING, .birth = 7},
+    {.life = PF_LIFE_IDLE, .birth = 3, .was_ready = true},
+    {.life = PF_LIFE_BUSY, .birth = 12, .was_ready = true},
+    {.life = PF_LIFE_DRAINING,
+     .birth = 4,
+     .was_ready = true,
+     .exempt = true,
+     .reason = PF_REASON_QUIET,
+     .asked = NOW - PF_SECOND},
+    {.life = PF_LIFE_STOPPING,
+     .birth = 5,
+     .step = PF_STEP_TERM,
+     .reason = PF_REASON_SLOW_REQUEST,
+     .signalled = NOW - PF_SECOND},
+    {.life = PF_LIFE_BUSY, .kind = PF_KIND_DEQUEUE, .birth = 9},
+};
+
+/* In every second slot, from the top. */
+static unsigned
+slot_of_life(size_t i)
+{
+    return SLOTS - 1 - 2 * (unsigned)i;
+}
+
+static void
+adopt_all(struct fixture *f)
+{
+    open(f);
+    for (size_t i = 0; i < PF_COUNT(lives); i++) {
+        struct pf_adopted a = lives[i];
+        a.pid = 2000 + (pid_t)i;
+        a.born = NOW - 10 * PF_SECOND;
+        pf_pool_adopt(&f->pool, slot_of_life(i), &a);
+    }
+}
+
+static void
+adopted_workers_are_counted(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    adopt_all(&f);
+    for (size_t i = 0; i < PF_COUNT(lives); i++) {
+        const struct pf_slot *s = &f.slots[slot_of_life(i)];
+        assert_int_equal(s->life, lives[i].life);
+        assert_int_equal(s->pid, 2000 + i);
+        assert_true(s->birth == lives[i].birth && s->reason == lives[i].reason);
+        assert_true(s->asked == lives[i].asked && s->signalled == lives[i].signalled);
+    }
+    assert_int_equal(pf_pool_alive(&f.pool), 5);
+    assert_int_equal(pf_pool_serving(&f.pool), 3);
+    assert_int_equal(pf_pool_dequeues(&f.pool), 1);
+    assert_int_equal(f.pool.count[PF_LIFE_VACANT], SLOTS - PF_COUNT(lives));
+    assert_int_equal(f.pool.used, SLOTS);
+    assert_int_equal(pf_pool_vacant(&f.pool), 0);
+    assert_true(f.pool.births == 12);
+    assert_int_equal(f.slots[bear(&f, NOW)].birth, 13);
+    assert_int_equal(bear(&f, NOW), 1);
+    pf_pool_outdate_range(&f.pool, 3, 7);
+    assert_int_equal(f.pool.rollover.alive, 3);
+}
+
+/* All that can happen to a worker happens to these. */
+static void
+adopted_workers_live_on(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    adopt_all(&f);
+    tell(&f, slot_of_life(0), 0);
+    assert_int_equal(f.slots[slot_of_life(0)].life, PF_LIFE_IDLE);
+    pf_pool_told(&f.pool, slot_of_life(1), &(struct pf_told){.ready = true, .busy = true});
+    assert_int_equal(f.slots[slot_of_life(1)].life, PF_LIFE_BUSY);
+    tell(&f, slot_of_life(2), 8);
+    pf_pool_asked(&f.pool, slot_of_life(2), PF_REASON_QUIET, NOW);
+    tell(&f, slot_of_life(3), 1);
+    assert_int_equal(f.slots[slot_of_life(3)].life, PF_LIFE_DRAINING);
+    for (size_t i = 0; i < PF_COUNT(lives); i++) {
+        pf_pool_died(&f.pool, slot_of_life(i), EXIT_0, NOW);
+        pf_pool_buried(&f.pool, slot_of_life(i));
+    }
+    assert_int_equal(f.pool.count[PF_LIFE_VACANT], SLOTS);
+    assert_true(f.pool.requests_buried == 9);
+    assert_int_equal(f.pool.start.streak, 1); /* the one that was sent SIGTERM unready */
+}
+
+static void
+adopted_workers_of_an_outdated_range(void **state)
+{
+    struct fixture f;
+
+    (void)state;
+    open(&f);
+    pf_pool_outdate_range(&f.pool, 2, 4);
+    pf_pool_adopt(&f.pool, 5, &lives[1]);
+    pf_pool_adopt(&f.pool, 2, &lives[2]);
+    assert_int_equal(f.pool.rollover.alive, 1);
+    pf_pool_died(&f.pool, 5, EXIT_0, NOW);
+    assert_false(pf_rollover_is_on(&f.pool));
+}
+
+/* A process that SIGKILL does not end at once is the next failure; one that it never ends
+ * is not waited for. */
+static void
+a_killed_probe_counts_for_a_while(void **state)
+{
+    struct fixture f;
+    unsigned probe;
+
+    (void)state;
+    open(&f);
+    pf_pool_died(&f.pool, bear(&f, NOW), EXIT_1, NOW);
+    probe = bear(&f, NOW);
+    pf_pool_signalled(&f.pool, probe, PF_STEP_TERM, PF_REASON_SLOW_START, NOW);
+    pf_pool_signalled(&f.pool, probe, PF_STEP_KILL, PF_REASON_STILL_THERE,
+                      NOW + 5 * PF_SECOND);
+    assert_true(pf_pool_is_probing(&f.pool, NOW + 5 * PF_SECOND));
+    assert_true(pf_pool_forgive_at(&f.pool, NOW + 5 * PF_SECOND) == NOW + 6 * PF_SECOND);
+    assert_false(pf_pool_is_probing(&f.pool, NOW + 6 * PF_SECOND));
+}
+
 int
 main(void)
 {
@@ -374,6 +501,10 @@ main(void)
         cmocka_unit_test(equal_seeds_give_equal_jitter),
         cmocka_unit_test(only_a_connection_proves_a_program),
         cmocka_unit_test(restarts_outdate_who_lives),
+        cmocka_unit_test(adopted_workers_are_counted),
+        cmocka_unit_test(adopted_workers_live_on),
+        cmocka_unit_test(adopted_workers_of_an_outdated_range),
+        cmocka_unit_test(a_killed_probe_counts_for_a_while),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

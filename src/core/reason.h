@@ -12,6 +12,8 @@ enum pf_reason {
     PF_REASON_SPARE,       /* fewer idle than min_spare_servers, or on demand none */
     PF_REASON_QUEUE,       /* connections wait in the kernel's queue */
     PF_REASON_PROBE,       /* one try after bad starts */
+    PF_REASON_REPLACE,     /* to take the place of an outdated one */
+    PF_REASON_TRIAL,       /* the first of a new generation */
     PF_REASON_DEQUEUE,     /* of a dequeue process: check_for_dequeue is over */
 
     /* asked to leave */
@@ -19,12 +21,13 @@ enum pf_reason {
     PF_REASON_QUIET,        /* never needed for spare_timeout, above min_spare_servers */
     PF_REASON_OVER_MAX,     /* max_servers was lowered */
     PF_REASON_MAX_REQUESTS, /* has served its share, or cannot accept any more */
-    PF_REASON_OUTDATED,     /* from before a restart of the workers */
+    PF_REASON_OUTDATED,     /* of a generation that is to be replaced */
     PF_REASON_STOP,         /* the server ends */
 
     /* signalled */
-    PF_REASON_SLOW_START,   /* not ready within start_timeout */
+    PF_REASON_SLOW_START,   /* not ready within start_timeout, or the time of a trial */
     PF_REASON_SLOW_REQUEST, /* one request longer than request_timeout */
+    PF_REASON_SLOW_LEAVE,   /* outdated and asked, still there after graceful_timeout */
     PF_REASON_CLIENT_GONE,  /* the client of its connection has gone */
     PF_REASON_STILL_THERE,  /* SIGTERM did not end it within kill_timeout */
 

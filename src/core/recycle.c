@@ -1,4 +1,4 @@
-/* Replacing workers a few at a time.
+/* Replacing workers that served their share, a few at a time.
  *
  * A worker that has accepted nearly max_requests connections says so and goes on serving
  * until it is asked to leave (or its hard limit is reached: then it waits, without
@@ -9,28 +9,31 @@
  * While births fail nobody is replaced: what lives is what there is. */
 #include "core/recycle.h"
 
+bool
+pf_recycle_is_barred(const struct pf_pool *pool)
+{
+    return pf_backoff_cautious(&pool->start) || pool->fork.streak > 0;
+}
+
 unsigned
 pf_recycle_room(const struct pf_pool *pool, const struct pf_policy *policy, unsigned births)
 {
     unsigned under_way = pool->count[PF_LIFE_STARTING] + births;
 
-    if (pf_backoff_cautious(&pool->start) || pool->fork.streak > 0)
+    if (pf_recycle_is_barred(pool))
         return 0;
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
         if (s->kind == PF_KIND_WORKER && s->life == PF_LIFE_DRAINING &&
-            (s->reason == PF_REASON_MAX_REQUESTS || s->reason == PF_REASON_OUTDATED))
+            s->reason == PF_REASON_MAX_REQUESTS)
             under_way++;
     }
     return under_way < policy->max_recycling ? policy->max_recycling - under_way : 0;
 }
 
-enum pf_reason
-pf_recycle_reason(const struct pf_pool *pool, const struct pf_slot *s)
+bool
+pf_recycle_is_due(const struct pf_slot *s)
 {
-    if (s->kind != PF_KIND_WORKER || (s->life != PF_LIFE_IDLE && s->life != PF_LIFE_BUSY))
-        return PF_REASON_NONE;
-    if (s->told.wants_leave)
-        return PF_REASON_MAX_REQUESTS;
-    return s->birth <= pool->outdated ? PF_REASON_OUTDATED : PF_REASON_NONE;
+    return s->kind == PF_KIND_WORKER && s->told.wants_leave &&
+           (s->life == PF_LIFE_IDLE || s->life == PF_LIFE_BUSY);
 }

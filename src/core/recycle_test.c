@@ -53,7 +53,8 @@ room_is_shared(void **state)
         for (unsigned k = r->starting; k < n; k++)
             pf_pool_asked(&pool, k,
                           k < r->starting + r->recycling ? PF_REASON_MAX_REQUESTS
-                                                         : PF_REASON_QUIET);
+                                                         : PF_REASON_QUIET,
+                          0);
         pool.start.streak = r->bad_starts;
         pool.fork.streak = r->refused;
         if (pf_recycle_room(&pool, &policy, r->births) != r->room)
@@ -64,38 +65,28 @@ room_is_shared(void **state)
 static const struct {
     const char *name;
     struct pf_slot slot;
-    enum pf_reason reason; /* with births up to 10 outdated */
+    bool due;
 } who[] = {
-    {"idle", {.life = PF_LIFE_IDLE, .birth = 11}, PF_REASON_NONE},
-    {"has served its share",
-     {.life = PF_LIFE_IDLE, .birth = 11, .told.wants_leave = true},
-     PF_REASON_MAX_REQUESTS},
-    {"busy with its last",
-     {.life = PF_LIFE_BUSY, .birth = 11, .told.wants_leave = true},
-     PF_REASON_MAX_REQUESTS},
-    {"outdated", {.life = PF_LIFE_BUSY, .birth = 10}, PF_REASON_OUTDATED},
-    {"both",
-     {.life = PF_LIFE_IDLE, .birth = 10, .told.wants_leave = true},
-     PF_REASON_MAX_REQUESTS},
-    {"outdated, starting", {.life = PF_LIFE_STARTING, .birth = 10}, PF_REASON_NONE},
-    {"leaves already",
-     {.life = PF_LIFE_DRAINING, .birth = 10, .told.wants_leave = true},
-     PF_REASON_NONE},
-    {"signalled", {.life = PF_LIFE_STOPPING, .birth = 10}, PF_REASON_NONE},
-    {"gone", {.life = PF_LIFE_GONE, .birth = 10}, PF_REASON_NONE},
-    {"vacant", {.life = PF_LIFE_VACANT}, PF_REASON_NONE},
+    {"idle", {.life = PF_LIFE_IDLE}, false},
+    {"has served its share", {.life = PF_LIFE_IDLE, .told.wants_leave = true}, true},
+    {"busy with its last", {.life = PF_LIFE_BUSY, .told.wants_leave = true}, true},
+    {"starting", {.life = PF_LIFE_STARTING, .told.wants_leave = true}, false},
+    {"leaves already", {.life = PF_LIFE_DRAINING, .told.wants_leave = true}, false},
+    {"signalled", {.life = PF_LIFE_STOPPING, .told.wants_leave = true}, false},
+    {"gone", {.life = PF_LIFE_GONE, .told.wants_leave = true}, false},
+    {"vacant", {.life = PF_LIFE_VACANT}, false},
+    {"no worker",
+     {.life = PF_LIFE_BUSY, .kind = PF_KIND_DEQUEUE, .told.wants_leave = true},
+     false},
 };
 
 static void
-who_is_replaced(void **state)
+who_is_due(void **state)
 {
-    const struct pf_pool pool = {.outdated = 10};
-
     (void)state;
     for (size_t i = 0; i < PF_COUNT(who); i++) {
-        enum pf_reason reason = pf_recycle_reason(&pool, &who[i].slot);
-        if (reason != who[i].reason)
-            fail_msg("%s: %s", who[i].name, pf_reason_text(reason));
+        if (pf_recycle_is_due(&who[i].slot) != who[i].due)
+            fail_msg("%s", who[i].name);
     }
 }
 
@@ -104,7 +95,7 @@ main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(room_is_shared),
-        cmocka_unit_test(who_is_replaced),
+        cmocka_unit_test(who_is_due),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,6 +27,7 @@ pf_shutdown_ask(struct pf_pool *pool, enum pf_stop level, pf_time now)
         return;
     if (level <= pool->stop)
         level = pool->stop + 1;
+    pool->trial = (struct pf_trial){0};
     climb_to(pool, level, now);
 }
 

@@ -6,7 +6,8 @@
 #include "core/pool.h"
 
 /* A stop was asked for (level PF_STOP_GRACEFUL or PF_STOP_FAST). A stop that is already
- * under way goes at least one level further: the second signal escalates. */
+ * under way goes at least one level further: the second signal escalates. The trial of a
+ * new generation is over without a verdict. */
 void pf_shutdown_ask(struct pf_pool *pool, enum pf_stop level, pf_time now);
 
 /* Climb as far as the clock says. */

@@ -17,8 +17,10 @@
  * ones only after a quiet window in which not one of them was needed. */
 #include "core/size.h"
 
-static unsigned
-floor_of(const struct pf_policy *policy)
+#include "core/rollover.h"
+
+unsigned
+pf_size_floor(const struct pf_policy *policy)
 {
     switch (policy->sizing) {
     case PF_SIZING_STATIC: return policy->max_servers;
@@ -80,8 +82,7 @@ unsigned
 pf_size_births(const struct pf_pool *pool, const struct pf_policy *policy,
                enum pf_reason *ret_reason)
 {
-    unsigned room = above(policy->max_servers, pf_pool_alive(pool));
-    unsigned wanted = above(floor_of(policy), pf_pool_serving(pool));
+    unsigned wanted = above(pf_size_floor(policy), pf_pool_serving(pool));
     enum pf_reason reason = PF_REASON_MIN_SERVERS;
 
     if (policy->sizing != PF_SIZING_STATIC) {
@@ -92,7 +93,7 @@ pf_size_births(const struct pf_pool *pool, const struct pf_policy *policy,
             reason = load_reason;
         }
     }
-    wanted = smaller(smaller(wanted, room), pool->count[PF_LIFE_VACANT]);
+    wanted = smaller(wanted, pf_rollover_room(pool, policy));
     if (wanted > 0)
         *ret_reason = reason;
     return wanted;
@@ -114,7 +115,7 @@ restart(struct pf_low_water *w, unsigned idle, pf_time now)
 static unsigned
 above_floor(const struct pf_pool *pool, const struct pf_policy *policy)
 {
-    return above(pf_pool_serving(pool), floor_of(policy));
+    return above(pf_pool_serving(pool), pf_size_floor(policy));
 }
 
 static void
@@ -183,7 +184,8 @@ pf_size_wake_below(const struct pf_pool *pool, const struct pf_policy *policy)
 {
     unsigned spare = spare_target(pool, policy);
 
-    if (policy->sizing == PF_SIZING_STATIC || pf_pool_alive(pool) >= policy->max_servers)
+    if (policy->sizing == PF_SIZING_STATIC || pool->trial.on ||
+        pf_rollover_room(pool, policy) == 0)
         return 0;
     return spare > 0 ? spare : 1;
 }

@@ -5,11 +5,14 @@
 #include "core/policy.h"
 #include "core/pool.h"
 
-/* Births due now, at most the room left under max_servers; *ret_reason says why (set only
- * if there are any). Looks at sizes and load alone: whether a birth may be tried now is
- * core/backoff.h's question. */
+/* Births due now, at most the room there is (core/rollover.h); *ret_reason says why (set
+ * only if there are any). Looks at sizes and load alone: whether a birth may be tried now
+ * is core/backoff.h's question. */
 unsigned pf_size_births(const struct pf_pool *pool, const struct pf_policy *policy,
                         enum pf_reason *ret_reason);
+
+/* Workers that are wanted whatever the load is. */
+unsigned pf_size_floor(const struct pf_policy *policy);
 
 /* Move both low-water windows on and note in pool->surplus how many workers turned out
  * not to be needed. */

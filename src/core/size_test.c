@@ -52,7 +52,7 @@ add(struct fixture *f, unsigned count, enum pf_life life)
             pf_pool_told(&f->pool, slot,
                          &(struct pf_told){.ready = true, .busy = life == PF_LIFE_BUSY});
         if (life == PF_LIFE_DRAINING)
-            pf_pool_asked(&f->pool, slot, PF_REASON_QUIET);
+            pf_pool_asked(&f->pool, slot, PF_REASON_QUIET, NOW);
     }
 }
 

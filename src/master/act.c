@@ -29,7 +29,7 @@ ask(struct pf_master *m, const struct pf_action *a)
         pf_process_signal(&child->process, SIGTERM);
     else if (child->channel >= 0)
         (void)pf_channel_send(child->channel, PF_MESSAGE_LEAVE, 0); /* or it is gone */
-    pf_pool_asked(&m->pool, a->slot, a->reason);
+    pf_pool_asked(&m->pool, a->slot, a->reason, m->now);
     return true;
 }
 

@@ -7,6 +7,7 @@
  * A worker that rings the bell without end costs the master a turn each time, but no
  * other worker its attention: exits and signals are in the same batch of events. */
 #include "core/full.h"
+#include "core/rollover.h"
 #include "core/shutdown.h"
 #include "core/size.h"
 #include "log/log.h"
@@ -59,8 +60,8 @@ pf_master_stop(struct pf_master *m, pid_t worker, const char *reason)
 static void
 step(struct pf_master *m, int signum, int direction)
 {
-    bool done =
-        pf_size_step(&m->policy, direction, m->pool.capacity - m->policy.max_dequeue);
+    unsigned limit = m->pool.capacity - m->policy.max_dequeue - m->policy.reload_surge;
+    bool done = pf_size_step(&m->policy, direction, limit);
 
     pf_log(PREFORK_LOG_NOTICE, "SIG%s: min_servers %u, max_servers %u%s",
            pf_signal_name(signum), m->policy.min_servers, m->policy.max_servers,

@@ -31,8 +31,8 @@ enum {
     WHO_BYTES = 64,
 };
 
-#define SILENCE (5 * PF_SECOND) /* a client that says nothing is closed */
-#define PAUSE   PF_SECOND       /* after the system refused one */
+#define SILENCE (5 * PF_SECOND)  /* a client that says nothing is closed */
+#define PAUSE   (10 * PF_SECOND) /* after the system refused one */
 
 void
 pf_control_init(struct pf_control *c)
@@ -154,6 +154,15 @@ may_ask(int fd)
     return false;
 }
 
+static void
+meet(struct pf_master *m, int fd)
+{
+    if (may_ask(fd))
+        take_in(m, fd, 0);
+    else
+        pf_request_dismiss(&fd, NULL);
+}
+
 /* Without descriptors the socket would stay ready, and the master awake. */
 static void
 pause_greeting(struct pf_master *m, int r)
@@ -170,10 +179,8 @@ pf_control_greet(struct pf_master *m)
 
     for (unsigned n = 0; n < GREETED_MAX && fd >= 0; n++) {
         fd = pf_request_accept(m->control.listener);
-        if (fd >= 0 && may_ask(fd))
-            take_in(m, fd, 0);
-        else if (fd >= 0)
-            pf_request_dismiss(&(int){fd}, NULL);
+        if (fd >= 0)
+            meet(m, fd);
     }
     if (fd < 0 && fd != -EAGAIN)
         pause_greeting(m, fd);

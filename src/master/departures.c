@@ -191,7 +191,7 @@ tcp_has_left(struct pf_master *m, struct farewell *c)
 }
 
 struct ends {
-    const char *path;
+    char path[PF_LISTENER_TEXT_BYTES];
     unsigned looked_at;
     bool here; /* the worker has a connection of this listener */
     bool left; /* and the other end of one is gone */
@@ -214,8 +214,9 @@ look_at_socket(void *context, uint64_t inode)
 static bool
 unix_has_left(const struct pf_master *m, const struct farewell *c)
 {
-    struct ends ends = {.path = c->listener->address};
+    struct ends ends = {0};
 
+    pf_listener_name(c->listener, ends.path, sizeof ends.path);
     if (c->what.broken || !c->what.shut)
         return true;
     if (pf_holder_sockets(m->pool.slots[c->slot].pid, look_at_socket, &ends) < 0)

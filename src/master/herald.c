@@ -7,7 +7,7 @@
  * loop itself: a master that hangs is silent. */
 #include "master/herald.h"
 
-#include "core/pool.h"
+#include "core/rollover.h"
 #include "log/log.h"
 #include "master/master.h"
 #include "os/fd.h"
@@ -84,18 +84,6 @@ say(struct pf_master *m, const char *text)
     return r == 0;
 }
 
-static bool
-is_replacing(const struct pf_pool *pool)
-{
-    for (unsigned i = 0; i < pool->used; i++) {
-        const struct pf_slot *s = &pool->slots[i];
-        if (s->kind == PF_KIND_WORKER && pf_life_serving(s->life) &&
-            s->birth <= pool->outdated)
-            return true;
-    }
-    return false;
-}
-
 static enum pf_herald_word
 word_for(const struct pf_master *m)
 {
@@ -103,7 +91,7 @@ word_for(const struct pf_master *m)
         return PF_HERALD_STOPPING;
     if (!m->announced)
         return PF_HERALD_NOTHING;
-    if (m->herald.reloading || is_replacing(&m->pool))
+    if (m->herald.reloading || pf_rollover_pending(&m->pool) > 0)
         return PF_HERALD_RELOADING;
     return PF_HERALD_READY;
 }

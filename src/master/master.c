@@ -19,12 +19,12 @@
 #include <errno.h>
 #include <string.h>
 
-/* The workers there may be, twice over, so that TTIN has room; and the dequeue processes.
- */
+/* The workers there may be, twice over, so that TTIN has room; those that there are more
+ * while generations change; and the dequeue processes. */
 unsigned
 pf_master_capacity(const struct pf_policy *policy)
 {
-    return 2 * policy->max_servers + 16 + policy->max_dequeue;
+    return 2 * policy->max_servers + 16 + policy->reload_surge + policy->max_dequeue;
 }
 
 static int
@@ -128,9 +128,8 @@ program_is_ready(struct pf_master *m)
     return false;
 }
 
-/* The pool serves, or will as soon as somebody comes. */
-static bool
-is_ready(struct pf_master *m)
+bool
+pf_master_is_ready(struct pf_master *m)
 {
     const struct pf_pool *pool = &m->pool;
 
@@ -147,7 +146,7 @@ announce(struct pf_master *m)
 
     if (m->announced || pool->stop != PF_STOP_NONE)
         return;
-    if (is_ready(m)) {
+    if (pf_master_is_ready(m)) {
         m->announced = true;
         if (m->setup.on_ready)
             m->setup.on_ready(m->setup.context);

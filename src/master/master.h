@@ -125,6 +125,10 @@ void pf_master_run(struct pf_master *m);
 
 void pf_master_close(struct pf_master *m);
 
+/* The pool serves, or will as soon as somebody comes. Sets the deadline if time alone
+ * decides that. */
+PF_MUST_USE bool pf_master_is_ready(struct pf_master *m);
+
 /* Give up the tables: in a new worker, which would keep outdated copies of them. */
 void pf_master_drop_tables(struct pf_master *m);
 

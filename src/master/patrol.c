@@ -96,10 +96,14 @@ is_known(struct pf_patrol *p, const struct pf_diag_socket *s)
 static bool
 is_at_listener(const struct pf_listener *l, const struct pf_diag_socket *s)
 {
+    char name[PF_LISTENER_TEXT_BYTES];
+
     if (pf_proto_is_datagram(l->proto))
         return false;
-    if (l->family == AF_UNIX)
-        return strcmp(l->address, s->path) == 0;
+    if (l->family == AF_UNIX) {
+        pf_listener_name(l, name, sizeof name);
+        return strcmp(name, s->path) == 0;
+    }
     return s->path[0] == '\0' &&
            pf_listener_port(l) ==
                pf_address_port((const struct sockaddr *)&s->local, sizeof s->local);

@@ -34,22 +34,15 @@ is_serving(const struct pf_slot *s)
     return pf_life_serving(s->life);
 }
 
-static bool
-is_ready(const struct pf_slot *s)
-{
-    return s->life == PF_LIFE_IDLE || s->life == PF_LIFE_BUSY;
-}
-
-/* Workers with birth numbers from one to another, of which this is true. */
+/* Workers that were there before it began and of which this is still true. */
 static unsigned
-count(const struct pf_pool *pool, uint64_t from, uint64_t to,
-      bool (*is)(const struct pf_slot *s))
+count_old(const struct pf_master *m, bool (*is)(const struct pf_slot *s))
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < pool->used; i++) {
-        const struct pf_slot *s = &pool->slots[i];
-        n += s->kind == PF_KIND_WORKER && s->birth >= from && s->birth <= to && is(s);
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        const struct pf_slot *s = &m->pool.slots[i];
+        n += s->kind == PF_KIND_WORKER && s->birth <= m->rollover.mark && is(s);
     }
     return n;
 }
@@ -60,17 +53,6 @@ begin(struct pf_master *m, uint64_t number, const char *who)
     pf_master_restart(m, who);
     m->rollover.running = number;
     m->rollover.mark = m->pool.births;
-}
-
-static bool
-is_done(const struct pf_master *m)
-{
-    const struct pf_pool *pool = &m->pool;
-    uint64_t mark = m->rollover.mark;
-
-    return count(pool, 0, mark, is_alive) == 0 &&
-           (count(pool, mark + 1, UINT64_MAX, is_ready) > 0 ||
-            m->policy.sizing == PF_SIZING_ONDEMAND);
 }
 
 static void
@@ -87,10 +69,10 @@ static void
 look(struct pf_master *m)
 {
     const struct pf_pool *pool = &m->pool;
-    unsigned old = count(pool, 0, m->rollover.mark, is_serving);
+    unsigned old = count_old(m, is_serving);
     char text[TEXT_BYTES];
 
-    if (is_done(m)) {
+    if (count_old(m, is_alive) == 0 && pf_master_is_ready(m)) {
         (void)snprintf(text, sizeof text, "all workers were replaced; there are %u now",
                        pf_pool_alive(pool));
         finish(m, true, text);
@@ -107,8 +89,7 @@ look(struct pf_master *m)
 static bool
 may_begin(const struct pf_master *m)
 {
-    return m->rollover.running == 0 ||
-           count(&m->pool, 0, m->rollover.mark, is_serving) == 0;
+    return m->rollover.running == 0 || count_old(m, is_serving) == 0;
 }
 
 void

@@ -2,7 +2,7 @@
  *
  * Two tables: what the server listens on, and what was handed over and nobody has asked
  * for. A socket moves from the second to the first when an endpoint asks for it
- * (net/listener.c). So the first has the order of the settings, as after a start, and who
+ * (net/opening.c). So the first has the order of the settings, as after a start, and who
  * only wants to know where to listen never looks at the second.
  *
  * What always holds: until the commit a socket that was handed over can be given back as it
@@ -19,8 +19,10 @@
  * Deliberately absent: who tells whom (link/state.h), and when (master/). */
 #include "net/handed.h"
 
+#include "base/address.h"
 #include "net/given.h"
 #include "net/socket.h"
+#include "net/target.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -29,6 +31,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- taking over ----------------------------------------------------------------------
@@ -66,11 +69,47 @@ believe(struct pf_listener *l, const struct pf_listener_handed *h, const char *f
     return 0;
 }
 
-/* Nothing leaves the two tables while they are filled. */
-static unsigned
-next_place(const struct pf_listeners *ls)
+/* The same open socket, handed in once more: a service manager does so with its own when it
+ * also kept ours for us. */
+static struct pf_listener *
+find_twin(struct pf_listeners *ls, const struct pf_listener *l)
 {
-    return ls->count + ls->handed_count + 1;
+    struct stat a, b;
+
+    for (unsigned i = 0; i < ls->count; i++) {
+        if (ls->table[i].before.place == 0 && fstat(l->fd, &a) == 0 &&
+            fstat(ls->table[i].fd, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+            return &ls->table[i];
+    }
+    return NULL;
+}
+
+/* What was inherited anew got the next number, which no worker has used yet. */
+static void
+claim_id(struct pf_listeners *ls, unsigned id)
+{
+    if (id >= ls->next_id)
+        ls->next_id = id + 1;
+    for (unsigned i = 0; i < ls->count; i++) {
+        if (ls->table[i].id == id)
+            ls->table[i].id = ls->next_id++;
+    }
+}
+
+static void
+put(struct pf_listeners *ls, struct pf_listener *l)
+{
+    struct pf_listener *twin = l->inherited ? find_twin(ls, l) : NULL;
+
+    if (twin) {
+        (void)close(l->fd); /* nothing was written to it */
+        l->fd = twin->fd;
+        *twin = *l;
+    } else if (l->inherited) {
+        ls->table[ls->count++] = *l;
+    } else {
+        ls->handed[ls->handed_count++] = *l;
+    }
 }
 
 int
@@ -87,7 +126,7 @@ pf_listeners_adopt(struct pf_listeners *ls, const struct pf_listener_handed *h,
     int e;
 
     (void)snprintf(from, sizeof from, "%s, handed over", h->address); /* cut is fine */
-    if (next_place(ls) > PF_LISTENERS_MAX)
+    if (ls->count + ls->handed_count == PF_LISTENERS_MAX)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, ENOSPC,
                             "%s: more than %d listening sockets", from, PF_LISTENERS_MAX);
     e = pf_given_learn(&l, from, error);
@@ -95,17 +134,61 @@ pf_listeners_adopt(struct pf_listeners *ls, const struct pf_listener_handed *h,
         e = believe(&l, h, from, error);
     if (e < 0)
         return e;
-    l.before.place = next_place(ls);
+    l.before.place = ++ls->adopted;
     l.before.proto = l.proto;
     l.before.any_port = l.any_port;
     l.before.shared = l.family != AF_UNIX && pf_socket_is_shared(l.fd);
-    if (l.id >= ls->next_id)
-        ls->next_id = l.id + 1;
-    if (l.inherited)
-        ls->table[ls->count++] = l;
-    else
-        ls->handed[ls->handed_count++] = l;
+    claim_id(ls, l.id);
+    put(ls, &l);
     return 0;
+}
+
+/* ---- for whoever opens ----------------------------------------------------------------
+ */
+
+static bool
+answers(const struct pf_listener *h, enum pf_proto proto, const struct pf_target *t,
+        unsigned shard)
+{
+    union pf_target_address address = {.any.sa_family = AF_UNSPEC};
+    socklen_t length = 0;
+
+    if (h->shard != shard || h->v6only != t->v6only || pf_proto_differ(h->proto, proto) ||
+        pf_listener_bound(h, &address, &length) < 0)
+        return false;
+    if (pf_address_port(&t->address.any, t->length) == 0) {
+        if (!h->any_port)
+            return false;
+        pf_address_set_port(&address.any, 0);
+    }
+    return pf_address_same(&address.any, length, &t->address.any, t->length);
+}
+
+int
+pf_handed_find(const struct pf_listeners *ls, enum pf_proto proto,
+               const struct pf_target *t, unsigned shard)
+{
+    for (unsigned i = 0; i < ls->handed_count; i++) {
+        if (answers(&ls->handed[i], proto, t, shard))
+            return (int)i;
+    }
+    return -1;
+}
+
+bool
+pf_handed_share(const struct pf_listeners *ls, enum pf_proto proto, unsigned port, bool on)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < ls->handed_count; i++) {
+        const struct pf_listener *h = &ls->handed[i];
+        if (h->family == AF_UNIX || pf_proto_differ(h->proto, proto) ||
+            pf_listener_port(h) != port)
+            continue;
+        found = true;
+        (void)pf_socket_share(h->fd, on || h->before.shared); /* bind(2) will tell */
+    }
+    return found;
 }
 
 void
@@ -146,6 +229,9 @@ pf_handed_let_go(struct pf_listeners *ls, struct pf_listener *l)
     pf_listener_unlink(l);
     (void)close(l->fd); /* nothing was written to it */
 }
+
+/* ---- in a worker ----------------------------------------------------------------------
+ */
 
 void
 pf_listeners_forget_handed(struct pf_listeners *ls)
@@ -298,4 +384,5 @@ pf_listeners_give_back(struct pf_listeners *ls)
     memcpy(ls->table, ls->handed, sizeof ls->handed);
     ls->count = ls->handed_count;
     ls->handed_count = 0;
+    ls->given_back = true;
 }

@@ -40,8 +40,8 @@ struct pf_listener_handed pf_listener_describe(const struct pf_listener *l);
 
 /* Take one over; h->fd is close-on-exec and non-blocking then. Those that are not from
  * outside wait for an endpoint that asks for them; the others are in service as after a
- * start. 0, or a negative errno with the sentence in error: the descriptor is not what is
- * said of it. */
+ * start. (One of these that was inherited anew is the same, and h->fd is closed.) 0, or a
+ * negative errno with the sentence in error: the descriptor is not what is said of it. */
 PF_MUST_USE int pf_listeners_adopt(struct pf_listeners *ls,
                                    const struct pf_listener_handed *h,
                                    struct pf_error *error);
@@ -56,9 +56,9 @@ void pf_listeners_forget_handed(struct pf_listeners *ls);
  *
  * No new client gets in at what nobody asked for: paths are removed, and the first packet
  * of a TCP connection is no longer answered, so that the client tries again a second
- * later and is refused, or finds who has taken over its address. (Refusing at once would
- * throw away who waits in the queue.) Handshakes that are under way are finished. So these
- * queues only get shorter, while workers of the master before still accept there. UDP goes
+ * later and is refused, or finds who has taken over its address. (To refuse at once would
+ * throw away who waits in the queue.) So these queues only get shorter, while workers of
+ * the master before still accept there; handshakes under way may still be added. UDP goes
  * on until the end. */
 void pf_listeners_commit(struct pf_listeners *ls, pf_listener_note *note, void *context);
 
@@ -71,11 +71,25 @@ bool pf_listener_is_drained(const struct pf_listener *l);
 unsigned pf_listeners_retire(struct pf_listeners *ls, bool all);
 
 /* Before the commit: close what this master opened, remove its paths. The table is then
- * that of the master before, each listener with its protocol, and options as they were. */
+ * that of the master before, in its order, each listener with its protocol, and options as
+ * they were. pf_listeners_shut() does nothing to them from here on, since whoever comes
+ * back serves there; pf_listeners_close() closes this process's descriptors. */
 void pf_listeners_give_back(struct pf_listeners *ls);
 
-/* ---- for net/listener.c ---------------------------------------------------------------
+/* ---- for net/opening.c ----------------------------------------------------------------
  */
+
+struct pf_target;
+
+/* The entry that is just what is asked for: a socket for this protocol, bound to t, with
+ * this number among the shards. For port 0 any port will do that was given for one. -1:
+ * there is none. */
+int pf_handed_find(const struct pf_listeners *ls, enum pf_proto proto,
+                   const struct pf_target *t, unsigned shard);
+
+/* Share sockets at this port with others for now, or as before. False: there are none. */
+bool pf_handed_share(const struct pf_listeners *ls, enum pf_proto proto, unsigned port,
+                     bool on);
 
 /* Take entry i of what was handed over out of that table, into *ret_listener. */
 void pf_handed_take(struct pf_listeners *ls, unsigned i, struct pf_listener *ret_listener);

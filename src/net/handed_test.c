@@ -263,6 +263,47 @@ keeps_what_came_from_outside(void **state)
     old.table[0].inherited = false;
 }
 
+/* The manager opened it, and kept a copy of ours. */
+static void
+takes_a_twin_for_the_same(void **state)
+{
+    struct pf_listener own;
+
+    (void)state;
+    must_open(&old, tcp("0"));
+    must_open(&old, tcp("0"));
+    old.table[1].inherited = true;
+    own = (struct pf_listener){.fd = dup(old.table[1].fd), .inherited = true};
+    assert_int_equal(pf_listener_learn(&own), 0);
+    assert_true(pf_listeners_add(&ls, &own));
+    hand_over();
+    assert_int_equal(ls.count, 1);
+    assert_int_equal(ls.table[0].fd, own.fd);
+    assert_int_equal(ls.table[0].id, old.table[1].id);
+    assert_int_equal(ls.handed_count, 1);
+    assert_int_equal(ls.handed[0].id, 0);
+    old.table[1].inherited = false;
+}
+
+/* Numbers of sockets that were handed over stay, since lines of workers have them. */
+static void
+gives_way_to_a_number(void **state)
+{
+    struct pf_listener own = {.inherited = true};
+
+    (void)state;
+    must_open(&old, tcp("0"));
+    must_open(&old, tcp("0"));
+    own.fd = dup(STDERR_FILENO);
+    assert_true(pf_listeners_add(&ls, &own));
+    assert_true(pf_listeners_add(&ls, &(struct pf_listener){.fd = -1, .inherited = true}));
+    hand_over();
+    assert_int_equal(ls.handed[0].id, 0);
+    assert_int_equal(ls.handed[1].id, 1);
+    assert_int_equal(ls.table[0].id, 2);
+    assert_int_equal(ls.table[1].id, 3);
+}
+
 static void
 keeps_numbers_the_kernel_chose(void **state)
 {
@@ -494,6 +535,7 @@ static void
 takes_over_a_path_with_another_type(void **state)
 {
     struct pf_endpoint e = path("x");
+    char name[PF_LISTENER_TEXT_BYTES];
     ino_t file;
     int client;
 
@@ -523,6 +565,8 @@ takes_over_a_path_with_another_type(void **state)
     must_open(&ls, e);
     assert_true(are_same(&ls.table[0], &old.table[0]));
     assert_string_equal(ls.table[0].address, e.port);
+    pf_listener_name(&ls.table[0], name, sizeof name);
+    assert_string_equal(name, path("x.new").port);
 }
 
 static void
@@ -540,6 +584,7 @@ gives_a_staged_path_back(void **state)
     pf_listeners_give_back(&ls);
     assert_int_equal(ls.count, 1);
     assert_true(are_same(&ls.table[0], &old.table[0]));
+    pf_listeners_shut(&ls); /* as any end of a master does */
     assert_int_equal(file_at(e.port), file);
     assert_int_equal(file_at(path("x.new").port), 0);
 }
@@ -664,6 +709,23 @@ forgets_it_in_a_worker(void **state)
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
+/* The stop of a server that was reloaded, also before it has decided. */
+static void
+shuts_what_it_took_over(void **state)
+{
+    (void)state;
+    must_open(&old, path("x"));
+    must_open(&old, path("y"));
+    hand_over();
+    must_open(&ls, path("x"));
+    pf_listeners_shut(&ls);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(file_at(old.table[i].address), 0);
+        assert_int_equal(accept(old.table[i].fd, NULL, NULL), -1);
+        assert_int_equal(errno, EINVAL);
+    }
+}
+
 /* ---- the way back ---------------------------------------------------------------------
  */
 
@@ -732,6 +794,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         CASE(keeps_what_is_asked_for),
         CASE(keeps_what_came_from_outside),
+        CASE(takes_a_twin_for_the_same),
+        CASE(gives_way_to_a_number),
         CASE(keeps_numbers_the_kernel_chose),
         CASE(tells_a_choice_from_a_number),
         CASE(refuses_what_is_not_what_it_says),
@@ -750,6 +814,7 @@ main(void)
         CASE(serves_who_got_in_before),
         CASE(closes_a_path_to_new_clients),
         CASE(forgets_it_in_a_worker),
+        CASE(shuts_what_it_took_over),
         CASE(gives_back_what_it_took),
         CASE(gives_back_a_half_opened_endpoint),
     };

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+union pf_target_address;
+
 enum {
     PF_LISTENERS_MAX = 64,
     PF_LISTENER_TEXT_BYTES = 160,
@@ -57,6 +59,8 @@ struct pf_listeners {
     unsigned handed_count;
     struct pf_listener handed[PF_LISTENERS_MAX];
 
+    unsigned adopted; /* how many were handed over */
+    bool given_back;  /* they are not this master's any more: nothing of them is shut */
     unsigned next_id;
 };
 
@@ -84,9 +88,21 @@ PF_MUST_USE int pf_listeners_open(struct pf_listeners *ls,
                                   pf_listener_note *note, void *context,
                                   struct pf_error *error);
 
+/* What a listener is bound to (net/target.h). 0 or a negative errno. */
+PF_MUST_USE int pf_listener_bound(const struct pf_listener *l,
+                                  union pf_target_address *ret_address,
+                                  socklen_t *ret_length);
+
+/* True if the kernel would not have bound the second of them for a stranger. */
+bool pf_listeners_collide(const struct pf_listener *a, const struct pf_listener *b);
+
 /* Fill in family, v6only, wildcard and address of *l from its descriptor. 0 or a negative
  * errno, then *l is untouched. */
 PF_MUST_USE int pf_listener_learn(struct pf_listener *l);
+
+/* What the kernel calls it: its address, but for a unix socket that took over its path,
+ * which keeps the name that it was bound to. "" if it cannot be asked. */
+void pf_listener_name(const struct pf_listener *l, char *buffer, size_t size);
 
 /* The port number a listener really has (port 0 is known by now); 0 for unix. */
 unsigned pf_listener_port(const struct pf_listener *l);

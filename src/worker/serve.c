@@ -13,9 +13,14 @@
  * Being woken is a duty: the kernel woke nobody else for that connection. A worker that
  * will not take it (it is asked to leave, its can_read_hook declines, it is out of
  * descriptors) passes the duty on by ringing a bell that wakes another waiting worker, who
- * then tries all listeners. The master rings it for a worker that died. Of several ready
- * listeners the first is the one this worker was woken for: the list is in order of
- * arrival, and was empty while the worker slept.
+ * then tries all listeners. The master rings it for a worker that died.
+ *
+ * Of several ready listeners the first in the kernel's list is the one this worker was
+ * woken for: the list is in order of arrival, and was empty while the worker slept. But
+ * those that stay ready keep their order in it, and the first of them would have every
+ * connection for as long as it is never empty. So it is the turn of the next one behind
+ * that of the last connection; if that is not the first of the list, the bell is rung for
+ * the one that is.
  *
  * With `serialize` only the worker whose turn it is (link/turn.h) has listeners in its
  * wait, and gives the turn back as soon as it has a connection. The others wait for the
@@ -350,6 +355,7 @@ take(struct prefork_worker *w, unsigned index, bool shared)
     default: return false;
     }
     w->is_out = false;
+    w->served = index;
     if (shared)
         pass_on(w);
     give_turn(w);
@@ -386,16 +392,50 @@ has(const struct pf_wait_event *events, unsigned count, uint64_t tag)
     return false;
 }
 
-/* What woke this worker first is its duty; the bell, if it rang too, stays for others. */
+/* How far behind the listener of the last connection this one is, round and round. */
+static unsigned
+distance(const struct prefork_worker *w, const struct pf_wait_event *event)
+{
+    unsigned all = w->heritage.listeners->count;
+
+    return ((unsigned)event->tag + all - w->served - 1) % all;
+}
+
+/* The ready listener whose turn it is: its place among the events, or count. *ret_passed:
+ * another one comes before it there. */
+static unsigned
+find_turn(const struct prefork_worker *w, const struct pf_wait_event *events,
+          unsigned count, bool *ret_passed)
+{
+    unsigned turn = count;
+
+    *ret_passed = false;
+    for (unsigned i = 0; i < count; i++) {
+        if (events[i].tag >= PF_LISTENERS_MAX)
+            continue;
+        if (turn == count) {
+            turn = i;
+        } else if (distance(w, &events[i]) < distance(w, &events[turn])) {
+            turn = i;
+            *ret_passed = true;
+        }
+    }
+    return turn;
+}
+
+/* What is ready, in turn; the bell, if it rang too, stays for others. */
 static void
 do_duty(struct prefork_worker *w, const struct pf_wait_event *events, unsigned count)
 {
     bool bell = has(events, count, PASS_TAG);
+    bool passed;
+    unsigned turn = find_turn(w, events, count, &passed);
 
     if (has(events, count, TURN_TAG))
         pf_wake_hush(w->heritage.turn.bell);
     for (unsigned i = 0; i < count; i++) {
-        if (events[i].tag < PF_LISTENERS_MAX && take(w, (unsigned)events[i].tag, bell))
+        uint64_t tag = events[(turn + i) % count].tag;
+        if (tag < PF_LISTENERS_MAX && take(w, (unsigned)tag, bell || passed))
             return;
     }
     if (bell)

@@ -55,6 +55,7 @@ struct prefork_worker {
     unsigned long requests;       /* connections accepted */
     unsigned long ask_at;         /* requests after which to ask to leave; 0: never */
     unsigned long stop_at; /* requests after which not to accept any more; 0: never */
+    unsigned served;       /* the listener of the last connection */
     unsigned paused;       /* listeners left out of the wait for now */
     pf_time resume_at[PF_LISTENERS_MAX]; /* 0: not paused */
     struct pf_score_line score;          /* what the scoreboard says of this worker */

@@ -763,13 +763,22 @@ pf_master_lose_store(struct pf_master *m)
     (void)m;
 }
 
-/* ---- requests from outside: nobody asks
+/* ---- requests from outside: clients are not simulated, what they ask for is
  * ------------------------------------------------------------------------------------ */
+
+void
+sim_ask_master(void)
+{
+    sim.asks++;
+    pf_wake_ring(sim.bell);
+}
 
 void
 pf_control_init(struct pf_control *c)
 {
-    (void)c;
+    c->listener = -1;
+    sim.asks = 0;
+    sim.asked = sim.told = 0;
 }
 
 void
@@ -785,31 +794,57 @@ pf_control_close(struct pf_control *c)
 }
 
 void
-pf_control_tend(struct pf_master *m)
-{
-    (void)m;
-}
-
-void
 pf_control_greet(struct pf_master *m)
 {
     (void)m;
-    sim_fail("somebody asks");
+    sim_fail("somebody connects");
 }
 
 void
 pf_control_hear(struct pf_master *m, unsigned index)
 {
     (void)m;
-    sim_fail("client %u of the control socket", index);
+    sim_fail("client %u speaks", index);
+}
+
+/* Numbers go up by one, and each has an end that is still to be told. */
+static void
+ask(struct pf_master *m)
+{
+    uint64_t number = 0;
+    int r = pf_master_ask_restart(m, "somebody", &number);
+
+    SIM_CHECK((r == 0) == (m->pool.stop == PF_STOP_NONE), "a restart is refused: %d", r);
+    if (r < 0)
+        return;
+    SIM_CHECK(number == sim.asked || number == sim.asked + 1, "number %llu",
+              (unsigned long long)number);
+    SIM_CHECK(number > sim.told, "the end of number %llu was told before it began",
+              (unsigned long long)number);
+    sim.asked = number;
+    m->deadline = m->now;
 }
 
 void
+pf_control_tend(struct pf_master *m)
+{
+    for (; sim.asks > 0; sim.asks--)
+        ask(m);
+}
+
+/* Nobody from before is there, if that is what is said. */
+void
 pf_control_tell(struct pf_master *m, uint64_t number, bool ok, const char *text)
 {
-    (void)m;
-    sim_fail("the end of request %llu, which nobody made: %d %s",
-             (unsigned long long)number, ok, text);
+    SIM_CHECK(number > sim.told && number <= sim.asked, "the end of number %llu: %s",
+              (unsigned long long)number, text);
+    sim.told = number;
+    for (unsigned i = 0; ok && i < m->pool.used; i++) {
+        const struct pf_slot *s = &m->pool.slots[i];
+        SIM_CHECK(!pf_life_alive(s->life) || s->kind != PF_KIND_WORKER ||
+                      s->birth > m->rollover.mark,
+                  "slot %u is from before: %s", i, text);
+    }
 }
 
 /* ---- processes

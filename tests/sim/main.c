@@ -60,12 +60,15 @@ report(uint64_t worlds)
     const struct sim_counts *c = &sim.counts;
 
     (void)printf("%llu worlds, %llu lives (%llu of them dequeue processes), %llu "
-                 "connections (%llu served), %llu turns, %llu births refused; %.0f lives "
-                 "per second\n",
+                 "connections (%llu served), %llu turns, %llu births refused, %llu reloads "
+                 "(%llu rolled back), %llu masters; %.0f lives per second\n",
                  (unsigned long long)worlds, (unsigned long long)c->lives,
                  (unsigned long long)c->dequeues, (unsigned long long)c->connections,
                  (unsigned long long)c->served, (unsigned long long)c->turns,
-                 (unsigned long long)c->births_refused, (double)c->lives / seconds());
+                 (unsigned long long)c->births_refused,
+                 (unsigned long long)(c->commits + c->rollbacks),
+                 (unsigned long long)c->rollbacks,
+                 (unsigned long long)(worlds + c->takeovers), (double)c->lives / seconds());
     for (unsigned i = 1; i < PF_REASON_COUNT_OF; i++)
         (void)printf("  %8llu  %s\n", (unsigned long long)c->by_reason[i],
                      pf_reason_text((enum pf_reason)i));

@@ -316,6 +316,8 @@ draw_fate(void)
 {
     uint64_t n = sim_below(1000);
 
+    if (sim.program.deployed != SIM_FATE_FINE && sim.master->pool.trial.on)
+        return sim.program.deployed;
     for (unsigned fate = 1; fate < SIM_FATE_COUNT_OF; fate++) {
         if (n < sim.program.fate[fate])
             return (enum sim_fate)fate;

@@ -3,6 +3,7 @@
  *   heap.c      what happens next
  *   kernel.c    os/, link/channel and net/listener as the master sees them
  *   process.c   workers: what they do between fork and exit
+ *   reload.c    reloads, and masters that take over from masters
  *   watch.c     what must always hold, looked at on every step
  *   world.c     random settings, programs, load and operators
  *   scenario.c  runs with a purpose
@@ -195,8 +196,9 @@ struct sim_program {
     pf_time request_least, request_most;
     pf_time end_most; /* child_finish_hook */
     pf_time fate_most;
-    bool even;   /* arrivals at equal distances, requests of equal length */
-    bool doomed; /* no birth comes to anything */
+    bool even;              /* arrivals at equal distances, requests of equal length */
+    bool doomed;            /* no birth comes to anything */
+    enum sim_fate deployed; /* of all births of the program that a reload tries */
 };
 
 struct sim_counts {
@@ -209,6 +211,9 @@ struct sim_counts {
     uint64_t turns;
     uint64_t births_refused;
     uint64_t retired; /* asked as surplus */
+    uint64_t takeovers;
+    uint64_t commits;
+    uint64_t rollbacks;
     uint64_t by_fate[SIM_FATE_COUNT_OF];
     uint64_t by_reason[PF_REASON_COUNT_OF];
 };
@@ -258,9 +263,18 @@ struct sim {
     char *pages;
     struct pf_board_hints *hints;
     unsigned unborn; /* whose channel was just opened */
+    unsigned asks;   /* for a restart of the workers, not heard yet */
+    uint64_t asked;  /* number of the last one that the master agreed to ... */
+    uint64_t told;   /* ... and that it told the end of */
     int signals, bell, pass, door;
     bool passed;     /* the bell for waiting workers rings */
     unsigned ending; /* on their way out and not reaped yet */
+
+    /* reloads */
+    bool reload_wanted;
+    bool takeover_wanted;
+    uint64_t failed_after; /* births after this number, ... */
+    uint64_t failed;       /* ... up to this one, are the generation that failed last */
 
     /* what is watched */
     struct pf_master *master;
@@ -302,6 +316,15 @@ void sim_world_live(void);
 void sim_world_defaults(uint64_t seed);
 pf_time sim_world_distance(void);
 void sim_signal_master(int signum);
+void sim_ask_master(void);
+
+/* ---- reload.c ------------------------------------------------------------------------ */
+
+/* A reload of a program with this fate, or the death of the master, at its next turn. */
+void sim_reload_ask(enum sim_fate deployed);
+void sim_reload_die(void);
+/* Between facts and plan: what the master does about them. */
+void sim_reload_tend(struct pf_master *m);
 
 /* ---- watching ------------------------------------------------------------------------ */
 

@@ -8,6 +8,7 @@
  * A failure prints the seed, what did not hold, and the last steps that led to it. */
 #include "watch.h"
 
+#include "core/rollover.h"
 #include "core/shutdown.h"
 #include "core/size.h"
 #include "link/channel.h"
@@ -244,6 +245,64 @@ count_action(const struct pf_action *a)
         sim.counts.retired++;
 }
 
+static bool
+looks_closely(const struct pf_pool *pool)
+{
+    return pool->used < LARGE || sim.counts.turns % 64 == 0;
+}
+
+/* max_servers for those that stay; and the surge for all while generations change. */
+static void
+watch_ceiling(unsigned births, const struct pf_pool *pool, const struct pf_policy *policy)
+{
+    unsigned alive = pf_pool_alive(pool);
+    unsigned most = policy->max_servers;
+    unsigned old = 0;
+
+    if (births == 0)
+        return;
+    for (unsigned i = 0; i < pool->used; i++)
+        old += pool->slots[i].kind == PF_KIND_WORKER &&
+               pf_life_alive(pool->slots[i].life) &&
+               pf_pool_is_outdated(pool, &pool->slots[i]);
+    most += old > 0 ? pool->rollover.surge : 0;
+    most += pool->trial.on ? pool->trial.surge : 0;
+    SIM_CHECK(alive + births <= most, "%u births planned for %u alive of %u", births, alive,
+              most);
+    SIM_CHECK(pool->trial.on || alive - old + births <= policy->max_servers,
+              "%u births planned for %u that stay of %u", births, alive - old,
+              policy->max_servers);
+}
+
+/* Nobody leaves for the generation that is not born yet, or is not known to work. */
+static void
+watch_leaving(const struct pf_plan *plan, const struct pf_pool *pool,
+              const struct pf_policy *policy)
+{
+    unsigned size = pool->rollover.size < policy->max_servers ? pool->rollover.size
+                                                              : policy->max_servers;
+    unsigned ready = 0;
+    unsigned old = 0;
+
+    for (unsigned i = 0; i < pool->used; i++)
+        ready += pool->slots[i].kind == PF_KIND_WORKER &&
+                 pf_pool_is_ready(pool, &pool->slots[i]);
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct pf_action *a = &plan->actions[i];
+        const struct pf_slot *s = &pool->slots[a->slot];
+        if (a->kind != PF_ACTION_ASK || s->kind != PF_KIND_WORKER)
+            continue;
+        SIM_CHECK(!pool->trial.on, "slot %u is asked during a trial", a->slot);
+        if (a->reason != PF_REASON_OUTDATED)
+            continue;
+        SIM_CHECK(pf_pool_is_outdated(pool, s), "slot %u is asked as outdated", a->slot);
+        ready -= pf_pool_is_ready(pool, s);
+        old++;
+    }
+    SIM_CHECK(old == 0 || ready >= size, "%u of %u ready are left by %u that are outdated",
+              ready, size, old);
+}
+
 static void
 watch_plan(const struct pf_plan *plan, const struct pf_pool *pool,
            const struct pf_policy *policy)
@@ -261,9 +320,9 @@ watch_plan(const struct pf_plan *plan, const struct pf_pool *pool,
                   (dequeues == 1 && pf_pool_dequeues(pool) < policy->max_dequeue),
               "%u dequeue processes planned, %u of %u alive", dequeues,
               pf_pool_dequeues(pool), policy->max_dequeue);
-    SIM_CHECK(births == 0 || pf_pool_alive(pool) + births <= policy->max_servers,
-              "%u births planned for %u alive of %u", births, pf_pool_alive(pool),
-              policy->max_servers);
+    watch_ceiling(births, pool, policy);
+    if (looks_closely(pool))
+        watch_leaving(plan, pool, policy);
     SIM_CHECK(births <= PF_PLAN_BIRTHS_MAX, "%u births in one plan", births);
     SIM_CHECK(plan->news != PF_REASON_FULL ||
                   (plan->queued > 0 && pf_pool_alive(pool) >= policy->max_servers &&
@@ -271,12 +330,6 @@ watch_plan(const struct pf_plan *plan, const struct pf_pool *pool,
               "told to be full with %u waiting, %u alive, %u idle", plan->queued,
               pf_pool_alive(pool), pool->count[PF_LIFE_IDLE]);
     sim.counts.by_reason[plan->news]++;
-}
-
-static bool
-looks_closely(const struct pf_pool *pool)
-{
-    return pool->used < LARGE || sim.counts.turns % 64 == 0;
 }
 
 void
@@ -287,6 +340,7 @@ __wrap_pf_plan_make(struct pf_plan *plan, struct pf_pool *pool,
     struct pf_plan aside;
 
     sim.counts.turns++;
+    sim_reload_tend(sim.master);
     if (policy->max_servers > sim.max_ever)
         sim.max_ever = policy->max_servers;
     if (closely)
@@ -309,9 +363,8 @@ watch_counts(const struct pf_pool *pool, const struct pf_policy *policy)
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
         counts[s->life == PF_LIFE_VACANT ? PF_KIND_WORKER : s->kind][s->life]++;
-        recycling +=
-            s->kind == PF_KIND_WORKER && s->life == PF_LIFE_DRAINING &&
-            (s->reason == PF_REASON_MAX_REQUESTS || s->reason == PF_REASON_OUTDATED);
+        recycling += s->kind == PF_KIND_WORKER && s->life == PF_LIFE_DRAINING &&
+                     s->reason == PF_REASON_MAX_REQUESTS;
     }
     count[PF_LIFE_VACANT] += pool->capacity - pool->used;
     SIM_CHECK(memcmp(count, pool->count, sizeof pool->count) == 0 &&
@@ -438,6 +491,8 @@ is_just(const struct sim_process *p, const struct pf_slot *s, enum pf_reason rea
     case PF_REASON_SLOW_REQUEST:
         return p->state != SIM_SERVING ||
                sim.now - p->began >= policy->request_timeout - 4 * PF_MILLISECOND;
+    case PF_REASON_SLOW_LEAVE:
+        return !policy->leave_children_open && now - s->asked >= policy->graceful_timeout;
     case PF_REASON_STILL_THERE: return now - s->signalled >= policy->kill_timeout;
     case PF_REASON_STOP: return sim.master->pool.stop >= PF_STOP_TERM;
     default: return false;
@@ -531,7 +586,7 @@ sim_watch_birth(const struct sim_process *p)
         watch_dequeue();
         return;
     }
-    SIM_CHECK(pf_pool_alive(&m->pool) < m->policy.max_servers, "a birth above max_servers");
+    SIM_CHECK(pf_rollover_room(&m->pool, &m->policy) > 0, "a birth above the ceiling");
     SIM_CHECK(!sim.program.doomed || sim.life - sim.dequeue_lives <= doomed_births(),
               "%llu births of a program that always fails, in %.1f s",
               (unsigned long long)(sim.life - sim.dequeue_lives),
@@ -575,9 +630,8 @@ sim_watch_buried(const struct prefork_child *child, void *data)
 static bool
 may_grow(const struct pf_master *m)
 {
-    return m->pool.stop == PF_STOP_NONE && sim.alive < m->policy.max_servers &&
-           pf_pool_alive(&m->pool) < m->policy.max_servers &&
-           m->pool.count[PF_LIFE_VACANT] > 0 && m->pool.fork.streak == 0 &&
+    return m->pool.stop == PF_STOP_NONE && !m->pool.trial.on &&
+           pf_rollover_room(&m->pool, &m->policy) > 0 && m->pool.fork.streak == 0 &&
            !pf_backoff_cautious(&m->pool.start) && sim.recipe.handler != PF_HANDLER_WAIT;
 }
 
@@ -587,6 +641,21 @@ floor_of(const struct pf_policy *policy)
     return policy->sizing == PF_SIZING_STATIC    ? policy->max_servers
            : policy->sizing == PF_SIZING_DYNAMIC ? policy->min_servers
                                                  : 0;
+}
+
+/* Outdated workers that were asked are looked at again when their time is over. */
+static void
+watch_slow(const struct pf_master *m, pf_time deadline)
+{
+    if (m->policy.leave_children_open || !looks_closely(&m->pool))
+        return;
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        const struct pf_slot *s = &m->pool.slots[i];
+        SIM_CHECK(s->life != PF_LIFE_DRAINING || s->reason != PF_REASON_OUTDATED ||
+                      s->kind != PF_KIND_WORKER ||
+                      deadline <= s->asked + m->policy.graceful_timeout,
+                  "slot %u may take its time to leave", i);
+    }
 }
 
 void
@@ -599,6 +668,9 @@ sim_watch_sleep(pf_time deadline)
         return;
     SIM_CHECK(!may_grow(m) || pf_pool_serving(&m->pool) >= floor_of(&m->policy),
               "the master sleeps with %u serving", pf_pool_serving(&m->pool));
+    SIM_CHECK(!m->pool.trial.on || deadline <= m->pool.trial.deadline,
+              "the master sleeps longer than a trial may last");
+    watch_slow(m, deadline);
     SIM_CHECK(deadline != PF_NEVER || m->pool.stop == PF_STOP_NONE ||
                   m->pool.stop == PF_STOP_GIVE_UP,
               "no deadline while stopping");
@@ -636,8 +708,7 @@ void
 sim_watch_reset(void)
 {
     free(sim.graves);
-    sim.graves = calloc(2 * sim.policy.max_servers + 16 + sim.policy.max_dequeue,
-                        sizeof *sim.graves);
+    sim.graves = calloc(pf_master_capacity(&sim.policy), sizeof *sim.graves);
     PF_ASSERT(sim.graves);
     sim.idle = 0;
     sim.alive = 0;

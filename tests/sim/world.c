@@ -75,6 +75,7 @@ default_policy(void)
         .max_spare_servers = 10,
         .max_servers = 50,
         .max_recycling = 5,
+        .reload_surge = 13,
         .check_for_waiting = 10 * PF_SECOND,
         .spare_timeout = 30 * PF_SECOND,
         .min_child_ttl = 10 * PF_SECOND,
@@ -106,6 +107,8 @@ draw_sizes(struct pf_policy *p)
     p->max_recycling = sim_chance(500) ? p->max_servers / 10 : any_count(1, 50);
     if (p->max_recycling == 0)
         p->max_recycling = 1;
+    p->reload_surge = any_count(1, p->max_servers);
+    p->leave_children_open = sim_chance(200);
 }
 
 static void
@@ -251,11 +254,25 @@ sim_world_change_load(void)
     sim_at(sim.now + any_span(PF_SECOND / 10, 100 * PF_SECOND), SIM_EVENT_LOAD, 0, 0);
 }
 
+/* A new program is deployed: a good one, or one that fails or hangs. */
+static void
+deploy(void)
+{
+    static const enum sim_fate fates[] = {SIM_FATE_FINE, SIM_FATE_FINE,
+                                          SIM_FATE_CRASH_IN_INIT, SIM_FATE_REFUSE_INIT,
+                                          SIM_FATE_HANG_IN_INIT};
+
+    if (sim_chance(200))
+        sim_reload_die();
+    else if (!sim.master->pool.trial.on)
+        sim_reload_ask(fates[sim_below(PF_COUNT(fates))]);
+}
+
 static void
 operate(void)
 {
     static const int refusals[] = {EAGAIN, ENOMEM, EMFILE};
-    static const int signals[] = {SIGHUP, SIGTTIN, SIGTTOU};
+    static const int signals[] = {SIGUSR2, SIGTTIN, SIGTTOU};
 
     if (sim.refuse != 0 || sim_chance(sim.trouble)) {
         sim.refuse = sim.refuse ? 0 : refusals[sim_below(PF_COUNT(refusals))];
@@ -264,11 +281,16 @@ operate(void)
         sim.now += any_span(PF_SECOND / 10, 3600 * PF_SECOND);
         sim.starved_since = PF_NEVER;
         sim_note("-- the machine slept");
+    } else if (!sim.program.doomed && sim_chance(300)) {
+        deploy();
     } else {
         /* TTIN and TTOU are births and ends that somebody wants. */
         unsigned kinds = sim.program.doomed ? 1 : PF_COUNT(signals);
-        for (unsigned n = any_count(1, 20); n > 0; n--)
+        unsigned count = any_count(1, 20);
+        for (unsigned n = count; n > 0; n--)
             sim_signal_master(signals[sim_below(kinds)]);
+        if (sim.seed % 2 == 0 && count % 2 == 0) /* in every other world */
+            sim_ask_master();
     }
 }
 
@@ -338,6 +360,7 @@ sim_world_defaults(uint64_t seed)
     sim.backlog = 4096;
     sim.trouble = 0;
     sim.watch_trouble = 0;
+    sim.reload_wanted = sim.takeover_wanted = false;
 }
 
 void

@@ -17,7 +17,7 @@ from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM
 
 import pytest
 
-from support import (connect, proc_fds, proc_status, read_all, read_line, title_of,
+from support import (ANY_PORT, connect, proc_fds, proc_status, read_all, read_line, title_of,
                      wait_until)
 
 ONE = {"sizing": "static", "max_servers": 1}
@@ -96,6 +96,24 @@ def test_simultaneous_connections_go_to_different_workers(server, order):
     s.wait_workers(4, "busy")
     for client in clients:
         client.close()
+
+
+@pytest.mark.parametrize("order", ["hot", "fair"])
+@pytest.mark.parametrize("busy", [0, 1, 2])
+def test_a_listener_that_is_never_empty_leaves_room_for_others(server, order, busy):
+    """Of three, one has many waiting: the others have a turn before the second of them."""
+    s = server.start(server.program("hold"), **ONE, accept_order=order, port=[ANY_PORT] * 3)
+    with s.connect(busy) as first:
+        read_line(first)
+        many = [s.connect(busy) for _ in range(10)]
+        others = [s.connect((busy + n) % 3) for n in (1, 2)]
+        first.sendall(b"x")
+        assert read_line(first) == b"done\n"
+        for client in [*others, many[0]]:
+            assert read_line(client)
+            client.close()
+        for client in many:
+            client.close()
 
 
 def test_a_connection_waits_for_a_worker(server):

@@ -2,6 +2,7 @@
  *
  *     pidfile check PATH              "OUTCOME PID: sentence"
  *     pidfile kill PATH SECONDS       the same, without a pid
+ *     pidfile reload PATH SECONDS     likewise, and waits for its end
  *     pidfile watch PATH              check until standard input ends; how often and, of
  *                                     those, how often a server was seen */
 #include <prefork/prefork.h>
@@ -49,7 +50,10 @@ main(int argc, char **argv)
         return check(argv[2]);
     if (argc == 3 && strcmp(argv[1], "watch") == 0)
         return watch(argv[2]);
-    r = prefork_kill_running(argv[2], false, atof(argv[3]), text, sizeof text);
+    if (strcmp(argv[1], "reload") == 0)
+        r = prefork_reload_running(argv[2], true, atof(argv[3]), text, sizeof text);
+    else
+        r = prefork_kill_running(argv[2], false, atof(argv[3]), text, sizeof text);
     (void)printf("%d: %s\n", r, text);
     return 0;
 }
