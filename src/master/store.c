@@ -281,6 +281,20 @@ put_files(struct pf_master *m, const struct pf_state *state)
     return true;
 }
 
+/* In a stop: they are the next start's own affair. */
+static bool
+remove_files(struct pf_master *m, const struct pf_state *state)
+{
+    char buffer[NAME_BYTES];
+
+    for (unsigned i = 0; i < state->file_count; i++) {
+        if (m->store.files[i] >= 0 && !take_back(m, name_file(buffer, &state->files[i], i)))
+            return false;
+        m->store.files[i] = -1;
+    }
+    return true;
+}
+
 /* ---- workers ------------------------------------------------------------------------- */
 
 static bool
@@ -394,16 +408,24 @@ lend_listeners(struct pf_master *m)
 }
 
 static void
+prepare_state(struct pf_master *m)
+{
+    struct pf_state *state = m->store.state;
+
+    pf_state_init(state);
+    state->workers = m->store.table;
+    state->worker_capacity = m->store.capacity;
+    pf_master_fill_state(m, state);
+    state->kind = PF_STATE_ADOPT;
+}
+
+static void
 store_all(struct pf_master *m)
 {
     struct pf_store *s = &m->store;
     struct pf_state *state = s->state;
 
-    pf_state_init(state);
-    state->workers = s->table;
-    state->worker_capacity = s->capacity;
-    pf_master_fill_state(m, state);
-    state->kind = PF_STATE_ADOPT;
+    prepare_state(m);
     s->pending =
         !(remove_workers(m, false) && put_singles(m, state) && put_listeners(m, state) &&
           put_files(m, state) && put_workers(m, state) && put_state(m, state));
@@ -447,6 +469,9 @@ withdraw(struct pf_master *m)
     if (s->number > 0 && !take_back(m, numbered(name, "state", s->number)))
         return;
     s->number = 0;
+    prepare_state(m);
+    if (!remove_files(m, s->state))
+        return;
     pf_state_init(s->state);
     s->withdrawn = remove_workers(m, true) && put_singles(m, s->state);
 }
