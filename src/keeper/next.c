@@ -33,12 +33,14 @@ enum {
 
 #define NAMES "LISTEN_FDNAMES="
 
+static const char variable_of_keeper[] = PF_NEXT_KEEPER "=";
+
 /* Said anew to each master, or not at all. */
 static bool
 is_said_anew(const char *variable)
 {
     static const char *const names[] = {"LISTEN_PID=", "LISTEN_FDS=", NAMES,
-                                        "WATCHDOG_PID=", PF_NEXT_KEEPER "="};
+                                        "WATCHDOG_PID=", variable_of_keeper};
 
     for (size_t i = 0; i < PF_COUNT(names); i++) {
         if (strncmp(variable, names[i], strlen(names[i])) == 0)

@@ -35,8 +35,8 @@ struct pf_state;
 struct pf_child {
     struct pf_process process;
     uint64_t start; /* pf_process_start_time(), once it was asked for; 0: not yet */
-    int channel; /* the master's end; -1: none, or the worker closed its end */
-    int wire;    /* likewise, of child_communication */
+    int channel;    /* the master's end; -1: none, or the worker closed its end */
+    int wire;       /* likewise, of child_communication */
     uint32_t marks[PF_OUTLET_COUNT]; /* of the sinks that it has, or has been sent */
     uint32_t words;                  /* of its page, when it was heard last */
     bool speaks;                     /* and there was more */

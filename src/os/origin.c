@@ -9,16 +9,31 @@
 
 static char **arguments;
 
+static size_t
+bytes_of(int argc, char **argv)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < argc; i++)
+        bytes += strlen(argv[i]) + 1;
+    return bytes;
+}
+
+/* The vector, and the texts behind it. */
 __attribute__((constructor)) static void
 keep_arguments(int argc, char **argv)
 {
-    char **copy = calloc((size_t)argc + 1, sizeof *copy);
+    size_t vector_bytes = ((size_t)argc + 1) * sizeof *argv;
+    char **copy = malloc(vector_bytes + bytes_of(argc, argv));
+    char *text = copy ? (char *)copy + vector_bytes : NULL;
 
     for (int i = 0; copy && i < argc; i++) {
-        copy[i] = strdup(argv[i]);
-        if (!copy[i])
-            return; /* there is no memory, so there will be no server */
+        size_t bytes = strlen(argv[i]) + 1;
+        copy[i] = memcpy(text, argv[i], bytes);
+        text += bytes;
     }
+    if (copy)
+        copy[argc] = NULL;
     arguments = copy;
 }
 
