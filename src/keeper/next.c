@@ -29,6 +29,7 @@
 enum {
     ADDED_MAX = 5, /* variables, of which each is said once at most */
     NUMBER_BYTES = 48,
+    STATES_BYTES = 2 * PF_SHELF_NAME_BYTES, /* which always have room */
 };
 
 #define NAMES "LISTEN_FDNAMES="
@@ -60,14 +61,14 @@ count_environment(void)
 }
 
 int
-pf_next_open(struct pf_next *n, unsigned shelf_capacity)
+pf_next_open(struct pf_next *n)
 {
     unsigned count = count_environment();
 
     *n = (struct pf_next){
         .arguments = pf_origin_arguments(),
         .capacity = count + ADDED_MAX + 1,
-        .names_bytes = sizeof NAMES + (size_t)shelf_capacity * PF_SHELF_NAME_BYTES,
+        .names_bytes = sizeof NAMES + PF_SHELF_NAMES_MAX + STATES_BYTES,
     };
     n->environment = pf_memory_new(n->capacity * sizeof *n->environment);
     n->names = pf_memory_new(n->names_bytes);

@@ -36,4 +36,7 @@ void pf_fd_spare_client(void);
 void pf_fd_limit_raise(void);
 void pf_fd_limit_restore(void);
 
+/* How many descriptors this process may have open now. */
+unsigned pf_fd_limit(void);
+
 #endif
