@@ -25,7 +25,7 @@
  * The words themselves are found in net/reading.c.
  *
  * Deliberately absent: names are not resolved, neither of hosts nor of services, and paths
- * are not looked at. That is net/listener.c and net/path.c, when privileges and time for it
+ * are not looked at. That is net/opening.c and net/path.c, when privileges and time for it
  * are there. */
 #include "net/endpoint.h"
 

@@ -39,6 +39,13 @@ pf_proto_is_datagram(enum pf_proto proto)
     return proto == PF_PROTO_UDP || proto == PF_PROTO_UNIXDGRAM;
 }
 
+/* One of the two is for streams, the other for datagrams: they have nothing in common. */
+static inline bool
+pf_proto_differ(enum pf_proto a, enum pf_proto b)
+{
+    return pf_proto_is_datagram(a) != pf_proto_is_datagram(b);
+}
+
 /* SOCK_STREAM or SOCK_DGRAM. */
 int pf_proto_socket_type(enum pf_proto proto);
 

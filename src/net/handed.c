@@ -2,7 +2,7 @@
  *
  * Two tables: what the server listens on, and what was handed over and nobody has asked
  * for. A socket moves from the second to the first when an endpoint asks for it
- * (net/listener.c). So the first has the order of the settings, as after a start, and who
+ * (net/opening.c). So the first has the order of the settings, as after a start, and who
  * only wants to know where to listen never looks at the second.
  *
  * What always holds: until the commit a socket that was handed over can be given back as it
@@ -19,8 +19,10 @@
  * Deliberately absent: who tells whom (link/state.h), and when (master/). */
 #include "net/handed.h"
 
+#include "base/address.h"
 #include "net/given.h"
 #include "net/socket.h"
+#include "net/target.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -141,6 +143,54 @@ pf_listeners_adopt(struct pf_listeners *ls, const struct pf_listener_handed *h,
     return 0;
 }
 
+/* ---- for whoever opens ----------------------------------------------------------------
+ */
+
+static bool
+answers(const struct pf_listener *h, enum pf_proto proto, const struct pf_target *t,
+        unsigned shard)
+{
+    union pf_target_address address = {.any.sa_family = AF_UNSPEC};
+    socklen_t length = 0;
+
+    if (h->shard != shard || h->v6only != t->v6only || pf_proto_differ(h->proto, proto) ||
+        pf_listener_bound(h, &address, &length) < 0)
+        return false;
+    if (pf_address_port(&t->address.any, t->length) == 0) {
+        if (!h->any_port)
+            return false;
+        pf_address_set_port(&address.any, 0);
+    }
+    return pf_address_same(&address.any, length, &t->address.any, t->length);
+}
+
+int
+pf_handed_find(const struct pf_listeners *ls, enum pf_proto proto,
+               const struct pf_target *t, unsigned shard)
+{
+    for (unsigned i = 0; i < ls->handed_count; i++) {
+        if (answers(&ls->handed[i], proto, t, shard))
+            return (int)i;
+    }
+    return -1;
+}
+
+bool
+pf_handed_share(const struct pf_listeners *ls, enum pf_proto proto, unsigned port, bool on)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < ls->handed_count; i++) {
+        const struct pf_listener *h = &ls->handed[i];
+        if (h->family == AF_UNIX || pf_proto_differ(h->proto, proto) ||
+            pf_listener_port(h) != port)
+            continue;
+        found = true;
+        (void)pf_socket_share(h->fd, on || h->before.shared); /* bind(2) will tell */
+    }
+    return found;
+}
+
 void
 pf_handed_take(struct pf_listeners *ls, unsigned i, struct pf_listener *ret_listener)
 {
@@ -179,6 +229,9 @@ pf_handed_let_go(struct pf_listeners *ls, struct pf_listener *l)
     pf_listener_unlink(l);
     (void)close(l->fd); /* nothing was written to it */
 }
+
+/* ---- in a worker ----------------------------------------------------------------------
+ */
 
 void
 pf_listeners_forget_handed(struct pf_listeners *ls)

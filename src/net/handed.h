@@ -56,9 +56,9 @@ void pf_listeners_forget_handed(struct pf_listeners *ls);
  *
  * No new client gets in at what nobody asked for: paths are removed, and the first packet
  * of a TCP connection is no longer answered, so that the client tries again a second
- * later and is refused, or finds who has taken over its address. (Refusing at once would
- * throw away who waits in the queue.) Handshakes that are under way are finished. So these
- * queues only get shorter, while workers of the master before still accept there. UDP goes
+ * later and is refused, or finds who has taken over its address. (To refuse at once would
+ * throw away who waits in the queue.) So these queues only get shorter, while workers of
+ * the master before still accept there; handshakes under way may still be added. UDP goes
  * on until the end. */
 void pf_listeners_commit(struct pf_listeners *ls, pf_listener_note *note, void *context);
 
@@ -76,8 +76,20 @@ unsigned pf_listeners_retire(struct pf_listeners *ls, bool all);
  * back serves there; pf_listeners_close() closes this process's descriptors. */
 void pf_listeners_give_back(struct pf_listeners *ls);
 
-/* ---- for net/listener.c ---------------------------------------------------------------
+/* ---- for net/opening.c ----------------------------------------------------------------
  */
+
+struct pf_target;
+
+/* The entry that is just what is asked for: a socket for this protocol, bound to t, with
+ * this number among the shards. For port 0 any port will do that was given for one. -1:
+ * there is none. */
+int pf_handed_find(const struct pf_listeners *ls, enum pf_proto proto,
+                   const struct pf_target *t, unsigned shard);
+
+/* Share sockets at this port with others for now, or as before. False: there are none. */
+bool pf_handed_share(const struct pf_listeners *ls, enum pf_proto proto, unsigned port,
+                     bool on);
 
 /* Take entry i of what was handed over out of that table, into *ret_listener. */
 void pf_handed_take(struct pf_listeners *ls, unsigned i, struct pf_listener *ret_listener);

@@ -709,6 +709,23 @@ forgets_it_in_a_worker(void **state)
     assert_int_equal(fcntl(fd, F_GETFD), -1);
 }
 
+/* The stop of a server that was reloaded, also before it has decided. */
+static void
+shuts_what_it_took_over(void **state)
+{
+    (void)state;
+    must_open(&old, path("x"));
+    must_open(&old, path("y"));
+    must_open(&old, tcp("0"));
+    hand_over();
+    must_open(&ls, path("x"));
+    pf_listeners_shut(&ls);
+    assert_int_equal(file_at(path("x").port), 0);
+    assert_int_equal(file_at(path("y").port), 0);
+    assert_int_equal(accept(old.table[2].fd, NULL, NULL), -1);
+    assert_int_equal(errno, EINVAL);
+}
+
 /* ---- the way back ---------------------------------------------------------------------
  */
 
@@ -797,6 +814,7 @@ main(void)
         CASE(serves_who_got_in_before),
         CASE(closes_a_path_to_new_clients),
         CASE(forgets_it_in_a_worker),
+        CASE(shuts_what_it_took_over),
         CASE(gives_back_what_it_took),
         CASE(gives_back_a_half_opened_endpoint),
     };

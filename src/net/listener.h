@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+union pf_target_address;
+
 enum {
     PF_LISTENERS_MAX = 64,
     PF_LISTENER_TEXT_BYTES = 160,
@@ -84,6 +86,14 @@ PF_MUST_USE int pf_listeners_open(struct pf_listeners *ls,
                                   const struct pf_endpoint *endpoint,
                                   pf_listener_note *note, void *context,
                                   struct pf_error *error);
+
+/* What a listener is bound to (net/target.h). 0 or a negative errno. */
+PF_MUST_USE int pf_listener_bound(const struct pf_listener *l,
+                                  union pf_target_address *ret_address,
+                                  socklen_t *ret_length);
+
+/* True if the kernel would not have bound the second of them for a stranger. */
+bool pf_listeners_collide(const struct pf_listener *a, const struct pf_listener *b);
 
 /* Fill in family, v6only, wildcard and address of *l from its descriptor. 0 or a negative
  * errno, then *l is untouched. */

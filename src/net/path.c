@@ -19,7 +19,7 @@
  * refused.
  *
  * Deliberately absent: abstract names, directories made on the way, and the table of
- * listeners. Whether one of them has this path already is for net/listener.c to know. */
+ * listeners. Whether one of them has this path already is for net/opening.c to know. */
 #include "net/path.h"
 
 #include "os/capability.h"

@@ -11,7 +11,7 @@
  * place of one of ours, which is closed later (127.0.0.1:80 becomes *:80), has it while it
  * is made and gives it back.
  *
- * Deliberately absent: which sockets there are to be (net/listener.c). */
+ * Deliberately absent: which sockets there are to be (net/opening.c). */
 #include "net/socket.h"
 
 #include "net/datagram.h"
