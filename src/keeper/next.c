@@ -13,9 +13,9 @@
 
 #include "base/text.h"
 #include "os/fd.h"
+#include "os/image.h"
 #include "os/memory.h"
 #include "os/notify.h"
-#include "os/origin.h"
 #include "os/signal.h"
 
 #include <errno.h>
@@ -66,7 +66,7 @@ pf_next_open(struct pf_next *n)
     unsigned count = count_environment();
 
     *n = (struct pf_next){
-        .arguments = pf_origin_arguments(),
+        .arguments = pf_image_here()->argv,
         .capacity = count + ADDED_MAX + 1,
         .names_bytes = sizeof NAMES + PF_SHELF_NAMES_MAX + STATES_BYTES,
     };

@@ -93,7 +93,8 @@ find_free(const struct pf_shelf *s, const char *name)
     return NULL;
 }
 
-/* What hangs up already would be dropped in the next moment. -EPERM: it never does. */
+/* What hangs up already will be dropped in the next moment. -EPERM: a file, which never
+ * does. -EBADF: neither does an O_PATH descriptor, since it has just been copied. */
 static int
 keep(struct pf_shelf *s, struct pf_shelf_item *item, const char *name, int fd)
 {
@@ -103,7 +104,7 @@ keep(struct pf_shelf *s, struct pf_shelf_item *item, const char *name, int fd)
     if (item->fd < 0)
         return -errno;
     r = pf_wait_add_end(s->wait, item->fd, s->tag + (uint64_t)(item - s->items));
-    if (r < 0 && r != -EPERM) {
+    if (r < 0 && r != -EPERM && r != -EBADF) {
         pf_fd_close(&item->fd);
         return r;
     }

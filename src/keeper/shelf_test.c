@@ -124,6 +124,8 @@ what_hangs_up_is_dropped(void **state)
     (void)state;
     assert_int_equal(pf_shelf_put(&shelf, "file", new_file()), 0); /* which never does */
     assert_int_equal(pf_shelf_put(&shelf, "bell", pf_wake_open()), 0);
+    assert_int_equal(pf_shelf_put(&shelf, "path", open("/", O_PATH | O_CLOEXEC)), 0);
+    pf_shelf_remove(&shelf, "path");
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
     assert_int_equal(pf_shelf_put(&shelf, "channel", ends[0]), 0);
     assert_int_equal(send(ends[1], "x", 1, 0), 1);

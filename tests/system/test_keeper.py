@@ -74,7 +74,7 @@ def test_the_keeper_passes_an_end_on(kept, signum):
 def test_the_keeper_passes_other_signals_on(kept):
     """What they mean is up to the master."""
     s = kept()
-    for signum, text in [(SIGHUP, "SIGHUP: "), (SIGUSR2, "SIGUSR2: "), (SIGUSR1, "SIGUSR1: "),
+    for signum, text in [(SIGHUP, r"reload 1: generation 2"), (SIGUSR2, "SIGUSR2: "), (SIGUSR1, "SIGUSR1: "),
                          (SIGTTIN, "SIGTTIN: min_servers 3")]:
         since = s.mark()
         os.kill(s.process.pid, signum)
