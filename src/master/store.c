@@ -74,6 +74,28 @@ forget_singles(struct pf_store *s)
         s->files[i] = -1;
 }
 
+/* What a master before this one has stored, or was about to: all of it is offered once
+ * more, which changes nothing where it is there already, and what has gone meanwhile is
+ * removed. */
+static void
+resume(struct pf_store *s, const struct pf_state *state)
+{
+    s->number = state->stored;
+    s->again = true;
+    for (unsigned i = 0; i < state->listener_count; i++)
+        s->lent[s->lent_count++] = state->listeners[i].id;
+    for (unsigned i = 0; i < state->worker_count; i++) {
+        const struct pf_state_worker *w = &state->workers[i];
+        if (w->slot < s->capacity)
+            s->workers[w->slot] =
+                (struct pf_stored_worker){.birth = w->birth,
+                                          .again = true,
+                                          .channel = true,
+                                          .wire = w->wire >= 0,
+                                          .departures = w->departures >= 0};
+    }
+}
+
 int
 pf_store_open(struct pf_master *m, int keeper, bool wanted)
 {
@@ -89,6 +111,8 @@ pf_store_open(struct pf_master *m, int keeper, bool wanted)
     s->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     s->pending = true;
     r = allocate(s, m->capacity);
+    if (r == 0 && m->setup.from)
+        resume(s, m->setup.from);
     if (r == 0 && s->is_keeper)
         r = pf_wait_add(&m->wait, s->fd, pf_tag(PF_TAG_KEEPER, 0));
     return r;
@@ -103,33 +127,6 @@ pf_store_close(struct pf_store *s)
     pf_memory_free(s->buffer, s->buffer_bytes);
     pf_fd_close(&s->exe);
     *s = PF_STORE_NONE;
-}
-
-static void
-resume_worker(struct pf_store *s, const struct pf_state_worker *w)
-{
-    if (w->slot < s->capacity)
-        s->workers[w->slot] = (struct pf_stored_worker){.birth = w->birth,
-                                                        .channel = w->channel >= 0,
-                                                        .wire = w->wire >= 0,
-                                                        .departures = w->departures >= 0};
-}
-
-/* Files are the one thing that another program may have others of. */
-void
-pf_store_resume(struct pf_master *m, const struct pf_state *state, uint64_t number)
-{
-    struct pf_store *s = &m->store;
-
-    if (s->fd < 0)
-        return;
-    s->number = number;
-    for (unsigned i = 0; i < PF_STATE_FD_COUNT_OF; i++)
-        s->fds[i] = single_names[i] ? state->fds[i] : -1;
-    for (unsigned i = 0; i < state->listener_count; i++)
-        s->lent[s->lent_count++] = state->listeners[i].id;
-    for (unsigned i = 0; i < state->worker_count; i++)
-        resume_worker(s, &state->workers[i]);
 }
 
 /* ---- offering and removing -------------------------------------------------------------
@@ -239,6 +236,9 @@ put_listeners(struct pf_master *m, const struct pf_state *state)
 
     if (!remove_listeners(m, state))
         return false;
+    if (s->again)
+        s->lent_count = 0;
+    s->again = false;
     for (unsigned i = 0; i < state->listener_count; i++) {
         const struct pf_state_listener *l = &state->listeners[i];
         if (is_lent(s, l->id))
@@ -312,6 +312,8 @@ put_worker(struct pf_master *m, const struct pf_state_worker *w)
 {
     struct pf_stored_worker *stored = &m->store.workers[w->slot];
 
+    if (stored->again)
+        *stored = (struct pf_stored_worker){0};
     stored->birth = w->birth;
     return put_one(m, "w", w->birth, w->channel, &stored->channel) &&
            put_one(m, "v", w->birth, w->wire, &stored->wire) &&

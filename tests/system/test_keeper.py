@@ -74,8 +74,8 @@ def test_the_keeper_passes_an_end_on(kept, signum):
 def test_the_keeper_passes_other_signals_on(kept):
     """What they mean is up to the master."""
     s = kept()
-    for signum, text in [(SIGHUP, r"reload 1: generation 2"), (SIGUSR2, "SIGUSR2: "), (SIGUSR1, "SIGUSR1: "),
-                         (SIGTTIN, "SIGTTIN: min_servers 3")]:
+    for signum, text in [(SIGUSR1, "SIGUSR1: "), (SIGTTIN, "SIGTTIN: min_servers 3"),
+                         (SIGHUP, r".*SIGHUP"), (SIGUSR2, r".*SIGUSR2")]:
         since = s.mark()
         os.kill(s.process.pid, signum)
         s.wait_log(rf"\[{s.pid}\] \w+: {text}", since)
@@ -196,6 +196,24 @@ def test_the_keeper_s_log_is_opened_again(server, tmp_path):
     wait_until(log.exists, "the new log")
     s.wait_until(lambda: str(log) in proc_fds(s.process.pid).values(), "the keeper's new log")
     assert str(tmp_path / "log.1") not in proc_fds(s.process.pid).values()
+    assert s.stop() == 0
+
+
+def test_a_reload_leaves_nothing_on_the_shelf(kept):
+    """The next program in the master's process goes on where the last one was."""
+    s = kept(sizing="static")
+    s.wait_workers(4)
+
+    def held():
+        return len([link for link in proc_fds(s.process.pid).values() if "socket:" in link])
+
+    s.wait_until(lambda: "prefork-state" in str(proc_fds(s.process.pid)), "a whole shelf")
+    before = held()
+    for number in (1, 2):
+        s.signal(SIGHUP)
+        s.wait_log(rf"reload {number}: generation {number + 1} serves")
+    s.wait_until(lambda: held() == before, "as many sockets as before")
+    s.wait_until(lambda: str(proc_fds(s.process.pid)).count("prefork-state") == 1, "one state")
     assert s.stop() == 0
 
 
