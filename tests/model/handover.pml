@@ -48,7 +48,8 @@ mtype:life = { VACANT, BORN, STUCK, IDLE, BUSY };
 mtype:child = { NOBODY, RUNS, HANGS, AGREES, REFUSES };
 mtype:answer = { UNASKED, NEXT, RUNNING, DONE, FAILED, ADRIFT, HUNG_UP };
 mtype:word = {
-    KEEP_WORKER, FORGET_WORKER, KEEP_PROGRAM, FORGET_PROGRAM, KEEP_STATE, FORGET_STATE, STOPPING
+    KEEP_WORKER, FORGET_WORKER, KEEP_PROGRAM, FORGET_PROGRAM, KEEP_STATE, FORGET_STATE,
+    STOPPING
 };
 
 /* ---- the master -------------------------------------------------------------------------- */
@@ -295,12 +296,14 @@ end:
     :: atomic { stage == TRIAL && !tried && any(vacant) ->
            if :: vacant(0) -> bear(0) :: else ->
            if :: vacant(1) -> bear(1) :: else -> bear(2) fi fi }
-    :: atomic { (stage == SERVE || stage == CHECK || stage == TRIAL || stage == STOP) && any(dead) ->
+    :: atomic { (stage == SERVE || stage == CHECK || stage == TRIAL || stage == STOP) &&
+                any(dead) ->
            if :: dead(0) -> channel[0] = false
               :: dead(1) -> channel[1] = false
               :: dead(2) -> channel[2] = false
            fi }
-    :: atomic { (stage == SERVE || stage == CHECK || stage == STOP) && any(stuck) -> /* start_timeout */
+    /* start_timeout */
+    :: atomic { (stage == SERVE || stage == CHECK || stage == STOP) && any(stuck) ->
            if :: stuck(0) -> vacate(0)
               :: stuck(1) -> vacate(1)
               :: stuck(2) -> vacate(2)
