@@ -397,7 +397,8 @@ enum prefork_asked {
  * 0: it is done, or agreed; as prefork_check_pidfile() if no server runs, or if it ended
  * meanwhile; an enum prefork_asked; -EPERM if this process is neither its user nor root;
  * -ETIMEDOUT: it does not answer, or is not done yet and goes on; -ECONNREFUSED: with wait,
- * it has no control socket in this network namespace; -EPROTONOSUPPORT: another version. */
+ * it has no control socket in this network namespace; -EAGAIN: it has none yet;
+ * -EPROTONOSUPPORT: another version. */
 int prefork_reload_running(const char *path, bool wait, double timeout, char *text,
                            size_t size);
 int prefork_restart_running(const char *path, bool wait, double timeout, char *text,

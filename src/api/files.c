@@ -5,23 +5,27 @@
  * shared object or a program when it is found. What happens to them afterwards is a
  * change, however long it takes until somebody looks.
  *
+ * Of each a descriptor is held, for a server that has to come back after its successor
+ * failed: of a config file a copy, because they are edited in place.
+ *
  * Paths are made absolute, since the working directory moves. Whether the files are
  * watched at all is settled later, by a setting. */
 #include "api/server.h"
 #include "base/text.h"
+#include "os/fd.h"
+#include "os/image.h"
 #include "os/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define DELETED " (deleted)"
-
-static char *
-absolute(const char *path)
+char *
+pf_files_absolute(const char *path)
 {
     char directory[PATH_MAX];
     char whole[2 * PATH_MAX];
@@ -35,50 +39,82 @@ absolute(const char *path)
 }
 
 /* One that is read twice counts as it was the last time. */
-int
-pf_files_note(struct prefork *p, enum pf_file_role role, const char *path,
-              const struct pf_identity *identity)
+static struct pf_file *
+find(struct prefork *p, enum pf_file_role role, const char *path)
 {
-    struct pf_file *files;
-    char *copy = absolute(path);
-
-    if (!copy)
-        return pf_error_set(&p->error, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
     for (unsigned i = 0; i < p->file_count; i++) {
-        if (p->files[i].role == role && strcmp(p->files[i].path, copy) == 0) {
-            p->files[i].loaded = *identity;
-            free(copy);
-            return 0;
-        }
+        if (p->files[i].role == role && strcmp(p->files[i].path, path) == 0)
+            return &p->files[i];
     }
-    files = realloc(p->files, (p->file_count + 1) * sizeof *files);
+    return NULL;
+}
+
+/* path is given, also on failure. */
+static struct pf_file *
+add(struct prefork *p, enum pf_file_role role, char *path)
+{
+    struct pf_file *files = realloc(p->files, (p->file_count + 1) * sizeof *files);
+
     if (!files) {
-        free(copy);
-        return pf_error_set(&p->error, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
+        free(path);
+        return NULL;
     }
     p->files = files;
-    p->files[p->file_count++] = (struct pf_file){role, copy, *identity};
+    files[p->file_count] = (struct pf_file){.role = role, .path = path, .held = -1};
+    return &files[p->file_count++];
+}
+
+int
+pf_files_note(struct prefork *p, enum pf_file_role role, const char *path,
+              const struct pf_identity *identity, int held)
+{
+    char *copy = pf_files_absolute(path);
+    struct pf_file *file = copy ? find(p, role, copy) : NULL;
+
+    if (file)
+        free(copy);
+    else if (copy)
+        file = add(p, role, copy);
+    if (!file) {
+        pf_fd_close(&held);
+        return pf_error_set(&p->error, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
+    }
+    pf_fd_close(&file->held);
+    file->loaded = *identity;
+    file->held = held;
     return 0;
 }
 
-/* The kernel knows the path also of a program that was renamed since, and says if it was
- * replaced: then it is not what runs here. */
+static int
+copy_of(int fd)
+{
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+void
+pf_files_hold(const struct prefork *p, struct pf_held *ret_held)
+{
+    ret_held->count = 0;
+    for (unsigned i = 0; i < p->file_count && ret_held->count < PF_STATE_FILES_MAX; i++) {
+        const struct pf_file *f = &p->files[i];
+        if (f->held >= 0)
+            ret_held->files[ret_held->count++] =
+                (struct pf_held_file){.fd = f->held, .role = f->role, .path = f->path};
+    }
+}
+
+/* Held is what runs, and looked at is what is at its path by now. */
 int
 pf_files_note_executable(struct prefork *p)
 {
+    const struct pf_image *image = pf_image_here();
     struct pf_identity identity = {0};
-    char path[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-    size_t mark = sizeof DELETED - 1;
 
-    if (n <= 0)
+    if (!image->path)
         return 0; /* no /proc: nothing to watch */
-    path[n] = '\0';
-    if ((size_t)n > mark && strcmp(path + n - mark, DELETED) == 0)
-        path[(size_t)n - mark] = '\0';
-    else
-        pf_watch_identify(path, &identity);
-    return pf_files_note(p, PF_FILE_EXECUTABLE, path, &identity);
+    pf_watch_identify(image->path, &identity);
+    return pf_files_note(p, PF_FILE_EXECUTABLE, image->path, &identity,
+                         copy_of(image->exe));
 }
 
 /* Where functions of the executable are served, the executable is the program. */
@@ -102,8 +138,8 @@ pf_files_list(struct prefork *p)
     reload->count = 0;
     for (unsigned i = 0; i < p->file_count; i++) {
         const struct pf_file *f = &p->files[i];
-        if (!is_served(p, f->role))
-            continue;
+        if (!is_served(p, f->role) || (f->role == PF_FILE_CONFIG && !f->loaded.there))
+            continue; /* what came by a pipe has nothing to look at */
         if (reload->count == PF_RELOAD_FILES_MAX)
             return reload->every == PF_NEVER
                        ? 0
@@ -120,8 +156,10 @@ pf_files_list(struct prefork *p)
 void
 pf_files_free(struct prefork *p)
 {
-    for (unsigned i = 0; i < p->file_count; i++)
+    for (unsigned i = 0; i < p->file_count; i++) {
+        pf_fd_close(&p->files[i].held);
         free(p->files[i].path);
+    }
     free(p->files);
     p->files = NULL;
     p->file_count = 0;

@@ -9,6 +9,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,12 +22,17 @@ refuse(struct prefork *p, const char *path, const char *why)
     return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, EINVAL, "%s: %s", path, why);
 }
 
-/* dlopen(3) looks for a name without a slash in the library path; we mean a file. */
+/* dlopen(3) looks for a name without a slash in the library path; we mean a file. One that
+ * is held has a path in /proc. */
 static void *
-open_object(const char *path)
+open_object(const char *path, int held)
 {
     char relative[PATH_MAX];
 
+    if (held >= 0) {
+        (void)snprintf(relative, sizeof relative, "/proc/self/fd/%d", held);
+        return dlopen(relative, RTLD_NOW | RTLD_LOCAL);
+    }
     if (strchr(path, '/'))
         return dlopen(path, RTLD_NOW | RTLD_LOCAL);
     (void)snprintf(relative, sizeof relative, "./%s", path);
@@ -56,12 +62,16 @@ pf_module_load(struct prefork *p, const char *path)
     struct pf_identity identity;
     char why[160];
     void *object;
+    int held = pf_takeover_held(PF_FILE_PROGRAM, path);
+    int fd = held < 0 ? open(path, O_RDONLY | O_CLOEXEC) : fcntl(held, F_DUPFD_CLOEXEC, 3);
 
     pf_watch_identify(path, &identity);
-    if (access(path, R_OK) < 0)
+    if (fd < 0)
         return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, errno, "%s: %s", path,
                             strerror(errno));
-    object = open_object(path);
+    if (pf_files_note(p, PF_FILE_PROGRAM, path, &identity, fd) < 0)
+        return -ENOMEM;
+    object = open_object(path, held);
     if (!object)
         return refuse(p, path, dlerror());
     module = dlsym(object, "prefork_module");
@@ -77,5 +87,5 @@ pf_module_load(struct prefork *p, const char *path)
     if (!module->app || module->app_size == 0)
         return refuse(p, path, "prefork_module names no app");
     adopt(p, module);
-    return pf_files_note(p, PF_FILE_PROGRAM, path, &identity);
+    return 0;
 }

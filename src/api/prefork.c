@@ -11,11 +11,13 @@
 #include "log/log.h"
 #include "master/startup.h"
 #include "os/fd.h"
+#include "os/image.h"
 #include "os/process.h"
 #include "os/root.h"
 #include "os/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,7 @@ prefork_new_sized(const struct prefork_app *app, size_t size)
     if (!p)
         return NULL;
     memcpy(&p->app, app, size < sizeof p->app ? size : sizeof p->app);
+    (void)pf_takeover_find();
     p->settings = pf_settings_new();
     p->name = pf_text_copy(p->app.name ? p->app.name : program_invocation_short_name);
     if (!p->settings || !p->name || pf_files_note_executable(p) < 0) {
@@ -107,16 +110,31 @@ prefork_set_program(struct prefork *p, char *const *argv)
     }
 }
 
-/* A pipe has nothing to look at afterwards. */
+/* What the file said when it was good: it may say anything by now. */
+static int
+load_again(struct prefork *p, const char *path, int held)
+{
+    struct pf_identity identity;
+    int r = pf_load_copy(p->settings, path, held, &p->error);
+
+    pf_watch_identify(path, &identity);
+    return r < 0 ? r
+                 : pf_files_note(p, PF_FILE_CONFIG, path, &identity,
+                                 fcntl(held, F_DUPFD_CLOEXEC, 3));
+}
+
 static int
 load_file(struct prefork *p, const char *path)
 {
-    struct pf_identity identity;
-    int r = pf_load_config(p->settings, path, &identity, &p->error);
+    int held = pf_takeover_held(PF_FILE_CONFIG, path);
+    struct pf_loaded loaded;
+    int r;
 
-    if (r == 0 && identity.there)
-        r = pf_files_note(p, PF_FILE_CONFIG, path, &identity);
-    return r;
+    if (held >= 0)
+        return load_again(p, path, held);
+    r = pf_load_config(p->settings, path, &loaded, &p->error);
+    return r < 0 ? r
+                 : pf_files_note(p, PF_FILE_CONFIG, path, &loaded.identity, loaded.copy);
 }
 
 int
@@ -233,12 +251,16 @@ note_program(struct prefork *p)
     const char *root = pf_settings_text(p->settings, PF_SETTING_CHROOT);
     struct pf_identity identity;
     char path[PATH_MAX];
+    int held;
 
     if (snprintf(path, sizeof path, "%s%s%s", root ? root : "",
                  root && p->program[0] != '/' ? "/" : "", p->program) >= (int)sizeof path)
         return 0; /* find_inside() would have refused it */
     pf_watch_identify(path, &identity);
-    return pf_files_note(p, PF_FILE_PROGRAM, path, &identity);
+    held = pf_takeover_held(PF_FILE_PROGRAM, path);
+    return pf_files_note(p, PF_FILE_PROGRAM, path, &identity,
+                         held < 0 ? open(path, O_RDONLY | O_CLOEXEC)
+                                  : fcntl(held, F_DUPFD_CLOEXEC, 3));
 }
 
 static int
@@ -354,6 +376,21 @@ check_to_run(struct prefork *p)
     return r < 0 ? r : freeze(p); /* the hook may have set something */
 }
 
+static void
+run(struct prefork *p)
+{
+    struct pf_held held;
+
+    pf_files_hold(p, &held);
+    (void)pf_startup_run(&(struct pf_startup_setup){.p = p,
+                                                    .config = &p->config,
+                                                    .listeners = &p->listeners,
+                                                    .held = &held,
+                                                    .image = pf_image_here(),
+                                                    .from = pf_takeover_take()},
+                         &p->error);
+}
+
 int
 prefork_run(struct prefork *p)
 {
@@ -362,14 +399,17 @@ prefork_run(struct prefork *p)
     if (p->running)
         return PREFORK_EXIT_USAGE;
     r = check_to_run(p);
+    if (r == 0)
+        r = pf_takeover_check(&p->error);
     speak(p); /* another server may have spoken since this one was checked */
     if (r < 0) {
+        pf_takeover_fail(p->error.text);
         pf_startup_fail(&p->app, p->error.text);
         return p->error.exit_code;
     }
     p->running = true;
     forget_error(p); /* of a hook's prefork_set(), with which the start has nothing to do */
-    (void)pf_startup_run(p, &p->config, &p->listeners, &p->error);
+    run(p);
     p->running = false;
     return p->error.exit_code;
 }

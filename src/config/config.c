@@ -133,6 +133,7 @@ make_policy(const struct pf_settings *s, enum pf_server_type type)
         .min_child_ttl = pf_settings_span(s, PF_SETTING_MIN_CHILD_TTL),
         .check_for_spawn = pf_settings_span(s, PF_SETTING_CHECK_FOR_SPAWN),
         .check_for_dequeue = limit(s, PF_SETTING_CHECK_FOR_DEQUEUE),
+        .reload_timeout = limit(s, PF_SETTING_RELOAD_TIMEOUT),
         .start_timeout = limit(s, PF_SETTING_START_TIMEOUT),
         .request_timeout = limit(s, PF_SETTING_REQUEST_TIMEOUT),
         .graceful_timeout = pf_settings_span(s, PF_SETTING_GRACEFUL_TIMEOUT),
@@ -217,6 +218,8 @@ make_daemon(const struct pf_settings *s)
         .setsid = setsid_too,
         .keeper = pf_settings_flag(s, PF_SETTING_KEEPER),
         .fdstore = pf_settings_flag(s, PF_SETTING_FDSTORE),
+        .reload_workers = pf_settings_choice(s, PF_SETTING_RELOAD_MODE) ==
+                          1,
         .require_root = pf_settings_flag(s, PF_SETTING_REQUIRE_ROOT),
         .pid_file = pf_settings_text(s, PF_SETTING_PID_FILE),
         .lock_file = pf_settings_text(s, PF_SETTING_LOCK_FILE),

@@ -36,6 +36,7 @@ struct pf_daemon {
     bool alone;            /* no workers: this process does the work */
     bool keeper;           /* a process of its own holds what the master owns ... */
     bool fdstore;          /* ... or the service manager does */
+    bool reload_workers;   /* a reload replaces workers and not the program */
     bool require_root;     /* refuse to start otherwise */
     const char *pid_file;  /* NULL: none; borrowed from the settings */
     const char *lock_file; /* of serialize; NULL: none; borrowed */

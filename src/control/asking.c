@@ -98,10 +98,16 @@ say_unreachable(const struct asking *a, int r)
     return r;
 }
 
+static pf_time
+agree_by(pf_time deadline)
+{
+    return pf_time_earlier(deadline, pf_time_after(pf_clock_now(), AGREE_PATIENCE));
+}
+
 static int
 reach(const struct asking *a)
 {
-    int fd = pf_request_connect(a->server->pid, a->deadline);
+    int fd = pf_request_connect(a->server->pid, agree_by(a->deadline));
     int r;
 
     if (fd < 0)
@@ -164,12 +170,6 @@ say_silence(const struct asking *a, int r)
     return r;
 }
 
-static pf_time
-agree_by(pf_time deadline)
-{
-    return pf_time_earlier(deadline, pf_time_after(pf_clock_now(), AGREE_PATIENCE));
-}
-
 /* Its first answer, which comes at once, and its last. A request that could not be sent has
  * been refused already: then there is an answer. */
 static int
@@ -189,13 +189,20 @@ converse(const struct asking *a, int fd)
 
 /* ---- without a connection ------------------------------------------------------------ */
 
+/* A server that is just starting has neither a control socket nor signals blocked yet. */
 static int
 send_signal(const struct asking *a)
 {
     int signum = a->kind == PF_REQUEST_RELOAD ? SIGHUP : SIGUSR2;
-    int r = pf_process_signal_alone(a->server, signum);
+    bool minds = pf_process_minds_signal(a->server, signum);
+    int r = minds ? pf_process_signal_alone(a->server, signum) : -EAGAIN;
 
     pf_text_init(a->what, a->what->bytes, a->what->capacity);
+    if (r == -EAGAIN) {
+        pf_text_add(a->what, "process %d is about to start or to end; try again",
+                    pid_of(a));
+        return r;
+    }
     if (r == -ESRCH) {
         pf_text_add(a->what, "process %d has just ended", pid_of(a));
         return PREFORK_PIDFILE_STALE;

@@ -7,7 +7,7 @@
  *   prefork-state 1
  *   server 1 =echo 4711 3 3 = 0 1024 ...
  *   fd board 9
- *   listener 7 0 0 0 0 0 0 =127.0.0.1:8080
+ *   listener 7 1 0 0 0 0 0 0 =127.0.0.1:8080
  *   worker 0 0 2 0 0 4712 88112 1 ...
  *   end
  *
@@ -60,7 +60,8 @@ static const struct field server_fields[] = {
     FIELD(UNSIGNED, pf_state, kind),       FIELD(TEXT, pf_state, name),
     FIELD(NUMBER, pf_state, pid),          FIELD(LONG, pf_state, generation),
     FIELD(LONG, pf_state, reload),         FIELD(LONG, pf_state, stored),
-    FIELD(TEXT, pf_state, reason),         FIELD(LONG, pf_state, mask),
+    FIELD(UNSIGNED, pf_state, wanted),     FIELD(TEXT, pf_state, reason),
+    FIELD(LONG, pf_state, mask),
     FIELD(LONG, pf_state, nofile_soft),    FIELD(LONG, pf_state, nofile_hard),
     FIELD(TIME, pf_state, watchdog),       FIELD(FLAG, pf_state, forked),
     FIELD(TEXT, pf_state, pid_file),       FIELD(UNSIGNED, pf_state, slots),

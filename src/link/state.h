@@ -65,7 +65,7 @@ struct pf_state_listener {
 
 enum pf_file_role {
     PF_FILE_EXECUTABLE,
-    PF_FILE_MODULE, /* the .so that is served */
+    PF_FILE_PROGRAM, /* run or loaded to serve */
     PF_FILE_CONFIG,
 };
 
@@ -101,7 +101,8 @@ struct pf_state {
     char name[PF_STATE_NAME_BYTES];   /* of the server */
     pid_t pid;                        /* of the master that wrote it */
     uint64_t generation;              /* of programs, from 1 */
-    uint64_t reload;                  /* number of the last reload that was asked for */
+    uint64_t reload;                  /* number of the last reload that began */
+    unsigned wanted;                  /* enum pf_upgrade_wish: what waits for its end */
     uint64_t stored;                  /* of the last state that was stored; 0: none was */
     char reason[PF_STATE_TEXT_BYTES]; /* ROLLBACK: why */
 

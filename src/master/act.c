@@ -174,7 +174,7 @@ static void
 arm(struct pf_master *m, const struct pf_plan *plan)
 {
     bool want_ready =
-        (plan->want_ready || !m->announced || pf_master_awaits_ready(m)) && !is_program(m);
+        (plan->want_ready || !m->announced || pf_master_is_rolling_over(m)) && !is_program(m);
     bool below = pf_board_arm(&m->board, plan->wake_below, want_ready);
 
     if (below && m->pool.count[PF_LIFE_IDLE] >= plan->wake_below)

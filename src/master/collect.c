@@ -68,23 +68,6 @@ step(struct pf_master *m, int signum, int direction)
            done ? "" : " (as far as it goes)");
 }
 
-/* What the workers share is closed and opened before the first new one inherits it. */
-void
-pf_master_restart(struct pf_master *m, const char *reason)
-{
-    const struct prefork_app *app = &m->setup.recipe->app;
-
-    if (m->pool.stop != PF_STOP_NONE)
-        return;
-    pf_log(PREFORK_LOG_NOTICE, "%s: replacing all workers", reason);
-    m->herald.reloading = true;
-    if (app->restart_close_hook)
-        app->restart_close_hook(app->data);
-    pf_pool_outdate(&m->pool);
-    if (app->restart_open_hook)
-        app->restart_open_hook(app->data);
-}
-
 /* sig_passthrough. Functions of the program's own know what it means; what they may have
  * started does not. A program that is served is meant itself. */
 static void
@@ -120,8 +103,8 @@ take_signal(struct pf_master *m, int signum)
     case SIGINT: stop(m, signum, PF_STOP_FAST); break;
     case SIGTTIN: step(m, signum, +1); break;
     case SIGTTOU: step(m, signum, -1); break;
-    case SIGHUP: pf_master_restart(m, "SIGHUP"); break;
-    case SIGUSR2: pf_master_restart(m, "SIGUSR2"); break;
+    case SIGHUP: (void)pf_master_ask_reload(m, "SIGHUP", NULL); break;
+    case SIGUSR2: (void)pf_master_ask_restart(m, "SIGUSR2", NULL); break;
     case SIGUSR1: pf_master_reopen_outlets(m); break;
     default: break; /* SIGCHLD: an orphan ended; workers end on their pidfd */
     }
@@ -150,6 +133,7 @@ take_event(struct pf_master *m, const struct pf_wait_event *event)
     case PF_TAG_CLIENT: pf_master_departed(m, slot); break;
     case PF_TAG_EXIT: pf_master_reap(m, slot); break;
     case PF_TAG_KEEPER: pf_master_lose_store(m); break;
+    case PF_TAG_CHECK: pf_master_checked(m); break;
     case PF_TAG_FILES: pf_master_hear_files(m); break;
     case PF_TAG_CONTROL: pf_control_greet(m); break;
     case PF_TAG_REQUEST: pf_control_hear(m, slot); break;

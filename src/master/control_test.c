@@ -89,7 +89,7 @@ hand_over(struct pf_master *from, struct pf_master *to)
 
     pf_wait_close(&from->wait);
     open_part(to);
-    to->rollover.last = from->rollover.last;
+    to->upgrade.number = from->upgrade.number;
     pf_control_adopt(to, listener, fds, numbers, count);
 }
 

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -154,6 +155,17 @@ refuse_pid_file(const char *path, int errnum, pid_t owner, struct pf_error *erro
                                              : "");
 }
 
+static int
+write_number(int fd)
+{
+    char text[32];
+    int length = snprintf(text, sizeof text, "%d\n", (int)getpid());
+
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
+        return errno != 0 ? -errno : -EIO;
+    return 0;
+}
+
 int
 pf_daemon_write_pid(struct pf_daemonized *d, const char *path, struct pf_error *error)
 {
@@ -168,14 +180,35 @@ pf_daemon_write_pid(struct pf_daemonized *d, const char *path, struct pf_error *
     d->pid_fd = open_locked(&d->pid_place, &owner);
     if (d->pid_fd < 0)
         return refuse_pid_file(path, errno, owner, error);
-    if (ftruncate(d->pid_fd, 0) < 0 || dprintf(d->pid_fd, "%d\n", (int)getpid()) < 0) {
-        int errnum = errno;
+    r = write_number(d->pid_fd);
+    if (r < 0) {
         /* It is locked: nobody else's, and of no use to anybody. */
         (void)unlinkat(d->pid_place.directory, d->pid_place.name, 0);
         pf_fd_close(&d->pid_fd);
-        return refuse_pid_file(path, errnum, 0, error);
+        return refuse_pid_file(path, -r, 0, error);
     }
     return 0;
+}
+
+void
+pf_daemon_take_over(struct pf_daemonized *d, const char *path, int fd)
+{
+    d->pid_fd = fd;
+    if (pf_place_open(&d->pid_place, path) < 0)
+        pf_log(PREFORK_LOG_WARNING, "pid_file %s: its directory cannot be opened: %s", path,
+               strerror(errno));
+}
+
+/* The kernel knows who took the lock: that is to be this process, so it is taken anew. */
+int
+pf_daemon_rewrite_pid(struct pf_daemonized *d, struct pf_error *error)
+{
+    int r = flock(d->pid_fd, LOCK_UN) < 0 || flock(d->pid_fd, LOCK_EX | LOCK_NB) < 0
+                ? -errno
+                : write_number(d->pid_fd);
+
+    return r < 0 ? refuse_pid_file(d->pid_place.path, -r, owner_of(&d->pid_place), error)
+                 : 0;
 }
 
 static int

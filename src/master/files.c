@@ -151,7 +151,7 @@ look_at_all(struct pf_master *m)
     if (pf_reload_looked(&m->reload, unsettled || changed || lost, m->now))
         listen_on(m);
     if (changed && !m->setup.recipe->app.auto_reload_handler) {
-        pf_master_restart(m, "auto reload");
+        (void)pf_master_ask_reload(m, "auto reload", NULL);
         m->deadline = m->now;
     }
 }

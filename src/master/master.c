@@ -38,7 +38,25 @@ allocate(struct pf_master *m, unsigned capacity)
     for (unsigned i = 0; i < capacity; i++)
         m->children[i] = (struct pf_child){
             .process.pidfd = -1, .channel = -1, .wire = -1, .departures = -1};
-    return pf_board_open(&m->board, capacity);
+    return 0;
+}
+
+/* The board and the bells, which workers may have already. */
+static int
+open_board(struct pf_master *m)
+{
+    int r;
+
+    if (m->setup.from)
+        return pf_master_adopt_board(m, m->setup.from);
+    r = pf_board_open(&m->board, m->capacity);
+    if (r < 0)
+        return r;
+    m->wake = pf_wake_open();
+    if (m->wake < 0)
+        return m->wake;
+    m->pass = pf_wake_open();
+    return m->pass < 0 ? m->pass : 0;
 }
 
 bool
@@ -59,21 +77,47 @@ open_ears(struct pf_master *m)
     m->signals = pf_signal_open(pf_master_reaps_others(m), m->setup.recipe->passthrough);
     if (m->signals < 0)
         return m->signals;
-    m->wake = pf_wake_open();
-    if (m->wake < 0)
-        return m->wake;
-    m->pass = pf_wake_open();
-    if (m->pass < 0)
-        return m->pass;
     r = pf_wait_add(&m->wait, m->signals, pf_tag(PF_TAG_SIGNAL, 0));
     return r < 0 ? r : pf_wait_add(&m->wait, m->wake, pf_tag(PF_TAG_WAKE, 0));
+}
+
+/* Whoever lives already keeps its slot. */
+static unsigned
+capacity_for(const struct pf_master_setup *setup)
+{
+    unsigned capacity = pf_master_capacity(setup->policy);
+    unsigned needed = setup->from ? pf_state_slots_needed(setup->from) : 0;
+
+    return capacity > needed ? capacity : needed;
+}
+
+/* The pool, with those in it who live already. */
+static void
+open_pool(struct pf_master *m)
+{
+    const struct pf_master_setup *setup = &m->setup;
+
+    pf_pool_init(&m->pool, m->slots, m->capacity, setup->seed, m->now);
+    m->pool.no_queue = setup->listeners->count == 0;
+    m->pool.only_requests_prove = setup->recipe->handler == PF_HANDLER_NOWAIT;
+    if (setup->from)
+        pf_master_adopt_workers(m, setup->from);
+}
+
+static void
+open_control(struct pf_master *m)
+{
+    if (m->setup.from)
+        pf_master_adopt_control(m, m->setup.from);
+    else
+        pf_control_open(m);
 }
 
 int
 pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
                struct pf_error *error)
 {
-    unsigned capacity = pf_master_capacity(setup->policy);
+    unsigned capacity = capacity_for(setup);
     int r;
 
     *m = (struct pf_master){
@@ -85,10 +129,17 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         .signals = -1,
         .wake = -1,
         .pass = -1,
+        .board.pages.fd = -1,
+        .board.shared.fd = -1,
+        .upgrade.verdict = -1,
     };
     pf_control_init(&m->control);
     pf_fd_limit_raise();
     r = allocate(m, capacity);
+    if (r == 0)
+        r = pf_upgrade_open(m);
+    if (r == 0)
+        r = open_board(m);
     if (r == 0)
         r = open_ears(m);
     if (r == 0)
@@ -105,13 +156,12 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     }
     m->now = pf_clock_now();
     m->deadline = m->now;
-    pf_pool_init(&m->pool, m->slots, capacity, setup->seed, m->now);
-    m->pool.no_queue = setup->listeners->count == 0;
-    m->pool.only_requests_prove = setup->recipe->handler == PF_HANDLER_NOWAIT;
+    open_pool(m);
     pf_master_open_desk(m);
     pf_master_tend_outlets(m);
     pf_master_open_files(m);
-    pf_control_open(m);
+    open_control(m);
+    pf_upgrade_begin(m);
     return 0;
 }
 
@@ -178,7 +228,7 @@ pf_master_run(struct pf_master *m)
         announce(m);
         pf_master_tend_outlets(m);
         pf_master_tend_files(m);
-        pf_master_tend_rollover(m);
+        pf_master_tend_upgrade(m);
         pf_control_tend(m);
         pf_master_publish_totals(m);
         pf_master_herald(m);
@@ -209,5 +259,6 @@ pf_master_close(struct pf_master *m)
     pf_fd_close(&m->pass);
     pf_wait_close(&m->wait);
     pf_board_close(&m->board);
+    pf_upgrade_close(m);
     pf_master_drop_tables(m);
 }

@@ -16,8 +16,8 @@
 #include "link/turn.h"
 #include "master/control.h"
 #include "master/herald.h"
-#include "master/rollover.h"
 #include "master/store.h"
+#include "master/upgrade.h"
 #include "net/listener.h"
 #include "os/process.h"
 #include "os/wait.h"
@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+struct pf_daemonized;
 struct pf_patrol;
 struct pf_state;
 
@@ -34,7 +35,7 @@ struct pf_state;
  * index. */
 struct pf_child {
     struct pf_process process;
-    uint64_t start; /* pf_process_start_time(), once it was asked for; 0: not yet */
+    uint64_t start; /* when it was started, as the kernel counts: a name with its pid */
     int channel; /* the master's end; -1: none, or the worker closed its end */
     int wire;    /* likewise, of child_communication */
     uint32_t marks[PF_OUTLET_COUNT]; /* of the sinks that it has, or has been sent */
@@ -59,7 +60,12 @@ struct pf_master_setup {
     struct pf_score_file *score_file; /* NULL: none */
     int keeper;                       /* the socket to it; -1: there is none */
     bool fdstore;                     /* or the service manager is to store things */
-    unsigned seed;                    /* of the jitter */
+    const struct pf_daemonized *daemonized;
+    const struct pf_held *held;
+    struct pf_image *image; /* the next program of a reload; NULL: there is none ... */
+    const char *no_image;   /* ... because of this */
+    struct pf_state *from;  /* what was taken over from the master before; NULL: nothing */
+    unsigned seed;          /* of the jitter */
     /* The first worker is ready (or none is wanted yet): called once. May be NULL. */
     void (*on_ready)(void *context);
     /* The first workers all failed: the server cannot start. True: give up. May be NULL. */
@@ -67,6 +73,10 @@ struct pf_master_setup {
     /* In a new worker, the last that is done with the master: close what the starting
      * process holds, drop its memory, the master's struct included. May be NULL. */
     void (*on_fork)(void *context);
+    /* A reload: this is the program from here on; this process goes back to the one before.
+     */
+    void (*on_commit)(void *context);
+    void (*on_return)(void *context);
     void *context;
 };
 
@@ -95,13 +105,13 @@ struct pf_master {
     uint32_t marks[PF_OUTLET_COUNT]; /* of sinks that all workers have or have been sent */
     uint32_t log_broken; /* of the log's sink that a worker found broken; 0: none */
     struct pf_reload reload;
+    struct pf_upgrade upgrade;
+    struct pf_control control;
     struct pf_herald herald;
     struct pf_store store;
     struct pf_score_totals score_totals; /* as they were written last */
     bool score_damaged; /* the scoreboard's file was cut or removed, and left alone */
     bool score_refused; /* a write to it failed, which was told */
-    struct pf_control control;
-    struct pf_rollover rollover;
 
     /* Measured. */
     pf_time longest_turn;
@@ -149,8 +159,23 @@ void pf_master_tell_obituary(struct pf_master *m, unsigned slot);
 void pf_master_tell_failure(struct pf_master *m, unsigned slot, const char *program,
                             int errnum);
 
-/* spawn.c: fork a worker or a dequeue process. False: refused. */
+/* What is made for a worker before it is. -1: closed, or not made. */
+struct pf_cradle {
+    unsigned slot;
+    enum pf_kind kind;
+    bool published; /* there is a page in the scoreboard's file */
+    int channel;    /* the master's ends */
+    int wire;
+    int departures;     /* both have it */
+    int worker_channel; /* the worker's */
+    int worker_wire;
+};
+
+/* spawn.c: fork a worker or a dequeue process. False: refused. And: be told of what happens
+ * to a worker. 0 or a negative errno. */
 bool pf_master_spawn(struct pf_master *m, enum pf_kind kind);
+PF_MUST_USE int pf_master_watch_child(struct pf_master *m, const struct pf_cradle *c,
+                                      const struct pf_process *process);
 enum prefork_kind pf_master_kind(enum pf_kind kind);
 
 /* reap.c: let go of what belonged to a worker that ended; children that are none of the
@@ -183,23 +208,34 @@ void pf_master_open_files(struct pf_master *m);
 void pf_master_hear_files(struct pf_master *m);
 void pf_master_tend_files(struct pf_master *m);
 
-/* collect.c: what a slot on the board says; replace all workers, as SIGHUP does, in the
- * next plan; and: the program wants the server to stop. worker: which one; 0: here. */
+/* state.c: what this master is, to be handed over, in *s (whose table of workers is the
+ * caller's): all of it; its workers alone; who asks for things. What of a state this master
+ * is: how many slots it needs at least; its board and bells (0 or a negative errno); its
+ * workers; who asks. */
+void pf_master_fill_state(const struct pf_master *m, struct pf_state *s);
+void pf_master_fill_workers(const struct pf_master *m, struct pf_state *s);
+void pf_master_fill_control(const struct pf_master *m, struct pf_state *s);
+unsigned pf_state_slots_needed(const struct pf_state *s);
+PF_MUST_USE int pf_master_adopt_board(struct pf_master *m, const struct pf_state *s);
+void pf_master_adopt_workers(struct pf_master *m, const struct pf_state *s);
+void pf_master_adopt_control(struct pf_master *m, const struct pf_state *s);
+
+/* collect.c: what a slot on the board says; and: the program wants the server to stop.
+ * worker: which one; 0: here. */
 void pf_master_read_slot(struct pf_master *m, unsigned slot);
-void pf_master_restart(struct pf_master *m, const char *reason);
 void pf_master_stop(struct pf_master *m, pid_t worker, const char *reason);
 
-/* rollover.c: who (copied; named in the log) asks for a reload, or for the replacement of
- * all workers. 0 and its number, for pf_control_tell(); it may have begun, or wait for the
- * end of the one under way, together with others. -ESHUTDOWN: the server is stopping. At
- * the end of each turn: begin what waits, tell what has ended. Somebody waits for a new
- * worker to be ready. */
-PF_MUST_USE int pf_master_ask_reload(struct pf_master *m, const char *who,
-                                     uint64_t *ret_number);
-PF_MUST_USE int pf_master_ask_restart(struct pf_master *m, const char *who,
-                                      uint64_t *ret_number);
-void pf_master_tend_rollover(struct pf_master *m);
-bool pf_master_awaits_ready(const struct pf_master *m);
+/* rollover.c: replace all workers; how it is going (text: a sentence, once it has ended);
+ * somebody waits for a new worker to be ready. */
+enum pf_rollover_state {
+    PF_ROLLOVER_UNDER_WAY,
+    PF_ROLLOVER_DONE,
+    PF_ROLLOVER_FAILED, /* new workers do not start: those from before serve on */
+};
+void pf_master_begin_rollover(struct pf_master *m);
+enum pf_rollover_state pf_master_rollover(struct pf_master *m, char *text,
+                                          size_t bytes);
+bool pf_master_is_rolling_over(const struct pf_master *m);
 
 /* hear.c: take messages from the channel of a worker; of a dead one, all there are; of all
  * workers that say on the board that they spoke. */
@@ -241,10 +277,6 @@ bool pf_master_want_stop(const char *reason);
 const char *pf_master_wanted_stop(void);
 void pf_master_heed_desk(struct pf_master *m);
 int pf_master_child_fd(pid_t pid);
-
-/* state.c: all that the next master needs to know, into *s, whose table has room for all
- * slots; descriptors as they are here. Not its kind. */
-void pf_master_fill_state(struct pf_master *m, struct pf_state *s);
 
 /* office.c: this process, and none that it forks, is the master of the server of this name
  * (borrowed); until now; is it?; its title, unless the program has set one; the program

@@ -31,6 +31,7 @@
 #include "log/log.h"
 #include "master/keep.h"
 #include "master/privileges.h"
+#include "net/handed.h"
 #include "net/inherit.h"
 #include "net/starter.h"
 #include "net/tls.h"
@@ -114,14 +115,66 @@ open_herald(struct pf_startup *s)
     pf_herald_open(&s->herald);
     s->herald.forked = s->daemonized.verdict >= 0;
     s->herald.main = s->keeper >= 0 ? getppid() : getpid();
+    if (!s->from)
+        return;
+    pf_herald_close(&s->herald);
+    s->herald = (struct pf_herald){.fd = s->from->fds[PF_STATE_FD_NOTIFY],
+                                   .watchdog = s->from->watchdog,
+                                   .forked = s->from->forked,
+                                   .main = s->keeper >= 0 ? getppid() : getpid(),
+                                   .said = PF_HERALD_RELOADING};
+}
+
+/* The file that the master before has, if there it is to stay. */
+static bool
+keeps_pid_file(const struct pf_startup *s)
+{
+    const char *path = s->config->daemon.pid_file;
+
+    return path && s->from->fds[PF_STATE_FD_PID] >= 0 &&
+           strcmp(path, s->from->pid_file) == 0;
+}
+
+static int
+take_over_pid(struct pf_startup *s)
+{
+    const struct pf_state *from = s->from;
+    bool keeps = keeps_pid_file(s);
+    struct pf_daemonized *d = keeps ? &s->daemonized : &s->before;
+
+    if (from->fds[PF_STATE_FD_PID] >= 0)
+        pf_daemon_take_over(d, from->pid_file, from->fds[PF_STATE_FD_PID]);
+    if (!keeps)
+        return pf_daemon_write_pid(&s->daemonized, s->config->daemon.pid_file, s->error);
+    return from->kind == PF_STATE_ADOPT ? pf_daemon_rewrite_pid(d, s->error) : 0;
 }
 
 static int
 write_pid(struct pf_startup *s)
 {
-    return blame(s,
-                 pf_daemon_write_pid(&s->daemonized, s->config->daemon.pid_file, s->error),
-                 "pid_file", 0);
+    int r = s->from ? take_over_pid(s)
+                    : pf_daemon_write_pid(&s->daemonized, s->config->daemon.pid_file,
+                                          s->error);
+
+    return blame(s, r, "pid_file", 0);
+}
+
+/* What was executed in the place of a master is there. */
+static int
+go_to_place(struct pf_startup *s)
+{
+    if (!s->from || s->from->kind == PF_STATE_ADOPT)
+        return pf_keep_go_to_place(s);
+    s->keeper = s->from->fds[PF_STATE_FD_STORE];
+    return 0;
+}
+
+/* Sockets are open again, in a program that others may have been before. */
+static void
+call_reopened(const struct pf_startup *s)
+{
+    if (s->from && app(s)->restart_open_hook)
+        app(s)->restart_open_hook(app(s)->data);
 }
 
 /* What config/ refuses for ports, for sockets that were handed in. */
@@ -207,20 +260,51 @@ open_score_file(struct pf_startup *s)
                  "scoreboard_path", 0);
 }
 
+/* What was handed in from outside. */
 static int
 inherit(struct pf_startup *s)
 {
     int r = pf_inherit_listen_fds(s->listeners, NULL, NULL, s->error);
 
-    if (r >= 0)
-        r = pf_starter_ports(s->listeners, s->error);
+    return r < 0 ? r : pf_starter_ports(s->listeners, s->error);
+}
+
+static int
+take_over_listeners(struct pf_startup *s)
+{
+    for (unsigned i = 0; i < s->from->listener_count; i++) {
+        const struct pf_state_listener *l = &s->from->listeners[i];
+        int r = pf_listeners_adopt(s->listeners,
+                                   &(struct pf_listener_handed){
+                                       .fd = l->fd,
+                                       .id = l->id,
+                                       .proto = (enum pf_proto)l->proto,
+                                       .shard = l->shard,
+                                       .inherited = l->inherited,
+                                       .any_port = l->any_port,
+                                       .dev = l->dev,
+                                       .ino = l->ino,
+                                       .address = l->address,
+                                   },
+                                   s->error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int
+open_given(struct pf_startup *s)
+{
+    int r = s->from ? take_over_listeners(s) : inherit(s);
+
     return r < 0 ? r : check_inherited(s);
 }
 
 int
 pf_prepare(struct pf_startup *s)
 {
-    int r = inherit(s);
+    int r = open_given(s);
 
     if (r == 0)
         r = pf_privileges_check(s->config, s->error);
@@ -229,7 +313,7 @@ pf_prepare(struct pf_startup *s)
         r = open_logs(s);
     }
     if (r == 0)
-        r = pf_keep_go_to_place(s);
+        r = go_to_place(s);
     pf_master_take_office(s->config->recipe.name);
     if (r == 0)
         open_herald(s);
@@ -239,8 +323,10 @@ pf_prepare(struct pf_startup *s)
         r = call_plain(s, "after_init", app(s)->after_init);
     if (r == 0)
         r = open_listeners(s);
-    if (r == 0)
+    if (r == 0) {
+        call_reopened(s);
         r = call(s, "post_bind_hook", app(s)->post_bind_hook);
+    }
     if (r == 0)
         r = open_turn(s);
     if (r == 0)
@@ -254,6 +340,44 @@ pf_prepare(struct pf_startup *s)
     if (r == 0)
         r = pf_daemon_redirect(&s->config->daemon, s->error);
     return r;
+}
+
+int
+pf_prepare_check(struct pf_startup *s)
+{
+    int r = open_given(s);
+
+    if (r == 0)
+        r = pf_privileges_check(s->config, s->error);
+    if (r == 0) {
+        set_umask(s);
+        r = open_listeners(s);
+    }
+    pf_listeners_give_back(s->listeners);
+    pf_listeners_close(s->listeners);
+    return r;
+}
+
+void
+pf_prepare_forget_files(struct pf_startup *s)
+{
+    for (unsigned i = 0; s->from && i < s->from->file_count; i++)
+        pf_fd_close(&s->from->files[i].fd);
+}
+
+void
+pf_prepare_commit(struct pf_startup *s)
+{
+    pf_daemon_finish(&s->before);
+    pf_prepare_forget_files(s);
+    pf_state_free(s->from);
+}
+
+void
+pf_prepare_return(struct pf_startup *s)
+{
+    if (s->before.pid_fd >= 0)
+        pf_daemon_finish(&s->daemonized);
 }
 
 int

@@ -15,13 +15,18 @@
 
 /* A start under way. What was not opened is closed in its own way (-1, zero). */
 struct pf_startup {
-    struct prefork *p; /* for hooks; borrowed, like the next two */
+    struct prefork *p; /* for hooks; borrowed, like the next four */
     const struct pf_config *config;
     struct pf_listeners *listeners;
+    const struct pf_held *held;
+    struct pf_image *image;
+    struct pf_state *from; /* what was handed over; NULL: nothing */
     struct pf_turn turn;
     struct pf_watch watch;
     struct pf_score_file score_file;
     struct pf_daemonized daemonized;
+    struct pf_daemonized before; /* while there is a way back: the pid file of that master,
+                                    if it is another one */
     struct pf_herald herald;
     int keeper; /* the socket to it; -1: there is none */
     struct pf_master master;
@@ -34,6 +39,17 @@ PF_MUST_USE int pf_prepare(struct pf_startup *s);
 
 /* The same where one connection was handed in: no port, no pid file, no pool. */
 PF_MUST_USE int pf_prepare_inet(struct pf_startup *s);
+
+/* Could this server take over what it was handed? Nothing is done but to open, and close,
+ * what it has to listen on. 0, or a negative errno with the sentence in s->error. */
+PF_MUST_USE int pf_prepare_check(struct pf_startup *s);
+
+/* There is no way back any more: give up what was only kept for it. And: go back. */
+void pf_prepare_commit(struct pf_startup *s);
+void pf_prepare_return(struct pf_startup *s);
+
+/* Let go of the files of the program before; also in a worker. */
+void pf_prepare_forget_files(struct pf_startup *s);
 
 /* Changes of files make a reload. */
 bool pf_prepare_reloads(const struct pf_startup *s);

@@ -46,10 +46,12 @@ pf_master_reap(struct pf_master *m, unsigned slot)
 }
 
 static bool
-is_worker(void *context, pid_t pid)
+is_ours(void *context, pid_t pid)
 {
     const struct pf_master *m = context;
 
+    if (pid == m->upgrade.child.pid)
+        return true; /* in a way */
     for (unsigned i = 0; i < m->pool.used; i++) {
         if (pf_life_alive(m->pool.slots[i].life) && m->pool.slots[i].pid == pid)
             return true;
@@ -77,7 +79,7 @@ void
 pf_master_reap_orphans(struct pf_master *m)
 {
     if (pf_master_reaps_others(m))
-        pf_process_reap_orphans(is_worker, tell_other, m);
+        pf_process_reap_orphans(is_ours, tell_other, m);
 }
 
 /* Ended orphans orphan their own children to us in turn, so this goes round until nobody
@@ -96,7 +98,7 @@ pf_master_sweep_orphans(struct pf_master *m)
         struct pf_wait_event event;
         unsigned left;
         pf_master_reap_orphans(m);
-        left = pf_process_signal_orphans(signum, is_worker, m);
+        left = pf_process_signal_orphans(signum, is_ours, m);
         if (left == 0)
             return;
         if (signum == SIGTERM)

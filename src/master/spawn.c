@@ -100,6 +100,7 @@ forget_master(struct pf_master *m)
     if (m->setup.watch)
         pf_watch_close(m->setup.watch); /* it leads outside of another root directory */
     pf_board_leave(&m->board);
+    pf_upgrade_leave(m);
     pf_master_drop_tables(m);
     if (m->setup.on_fork)
         m->setup.on_fork(m->setup.context);
@@ -111,20 +112,8 @@ pf_master_kind(enum pf_kind kind)
     return kind == PF_KIND_DEQUEUE ? PREFORK_KIND_DEQUEUE : PREFORK_KIND_WORKER;
 }
 
-/* What is made for a worker before it is. -1: closed, or not made. */
-struct cradle {
-    unsigned slot;
-    enum pf_kind kind;
-    bool published; /* there is a page in the scoreboard's file */
-    int channel;    /* the master's ends */
-    int wire;
-    int departures;     /* both have it */
-    int worker_channel; /* the worker's */
-    int worker_wire;
-};
-
 static void
-close_cradle(struct cradle *c)
+close_cradle(struct pf_cradle *c)
 {
     pf_fd_close(&c->channel);
     pf_fd_close(&c->wire);
@@ -165,7 +154,7 @@ open_departures(int *ret_departures)
 }
 
 static int
-open_cradle(const struct pf_master *m, struct cradle *c)
+open_cradle(const struct pf_master *m, struct pf_cradle *c)
 {
     int r = pf_channel_open(&c->channel, &c->worker_channel);
 
@@ -180,7 +169,7 @@ open_cradle(const struct pf_master *m, struct cradle *c)
 
 /* The line in the scoreboard's file, and no way to any other; NULL: none. */
 static struct pf_score *
-claim_line(struct pf_master *m, const struct cradle *c)
+claim_line(struct pf_master *m, const struct pf_cradle *c)
 {
     bool writes = c->published && m->setup.recipe->handler != PF_HANDLER_WAIT;
     struct pf_score *line =
@@ -192,7 +181,7 @@ claim_line(struct pf_master *m, const struct cradle *c)
 }
 
 PF_NORETURN static void
-become_worker(struct pf_master *m, struct cradle *c, pid_t master, uint32_t random)
+become_worker(struct pf_master *m, struct pf_cradle *c, pid_t master, uint32_t random)
 {
     struct pf_heritage heritage = {
         .recipe = m->setup.recipe,
@@ -226,8 +215,9 @@ become_worker(struct pf_master *m, struct cradle *c, pid_t master, uint32_t rand
  * program that accepts has become ready. What other workers say there are last words, read
  * when they are reaped, or announced on their page; watching for them would wake the
  * master twice for each end. */
-static int
-watch(struct pf_master *m, const struct cradle *c, const struct pf_process *process)
+int
+pf_master_watch_child(struct pf_master *m, const struct pf_cradle *c,
+                      const struct pf_process *process)
 {
     int r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, c->slot));
 
@@ -241,9 +231,9 @@ watch(struct pf_master *m, const struct cradle *c, const struct pf_process *proc
 /* Keep what the master needs of the new worker. One whose end would not be seen must not
  * live. */
 static int
-adopt(struct pf_master *m, const struct cradle *c, struct pf_process *process)
+adopt(struct pf_master *m, const struct pf_cradle *c, struct pf_process *process)
 {
-    int r = watch(m, c, process);
+    int r = pf_master_watch_child(m, c, process);
 
     if (r < 0) {
         pf_process_abandon(process);
@@ -261,7 +251,7 @@ adopt(struct pf_master *m, const struct cradle *c, struct pf_process *process)
 }
 
 static int
-fork_worker(struct pf_master *m, struct cradle *c)
+fork_worker(struct pf_master *m, struct pf_cradle *c)
 {
     const struct prefork_app *app = &m->setup.recipe->app;
     uint32_t random = pf_pool_random(&m->pool);
@@ -290,7 +280,7 @@ fork_worker(struct pf_master *m, struct cradle *c)
 static int
 give_birth(struct pf_master *m, unsigned slot, enum pf_kind kind)
 {
-    struct cradle c = {slot, kind, false, -1, -1, -1, -1, -1};
+    struct pf_cradle c = {slot, kind, false, -1, -1, -1, -1, -1};
     int r = pf_board_fresh(&m->board, slot);
 
     if (r == 0 && kind == PF_KIND_DEQUEUE)

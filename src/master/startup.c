@@ -9,6 +9,7 @@
 #include "log/log.h"
 #include "master/prepare.h"
 #include "master/solo.h"
+#include "net/handed.h"
 #include "net/starter.h"
 #include "os/fd.h"
 #include "os/memory.h"
@@ -60,12 +61,49 @@ tell_bad_start(void *context)
 }
 
 static void
+forget_state(struct pf_startup *s)
+{
+    if (s->from)
+        pf_state_free(s->from);
+    pf_memory_free(s->from, sizeof *s->from);
+    s->from = NULL;
+}
+
+static void
 forget_in_worker(void *context)
 {
     struct pf_startup *s = context;
 
     pf_daemon_forget(&s->daemonized);
+    pf_daemon_forget(&s->before);
+    pf_prepare_forget_files(s);
+    forget_state(s);
     pf_memory_free(s, sizeof *s);
+}
+
+static void
+tell_commit(void *context)
+{
+    pf_prepare_commit(context);
+}
+
+static void
+tell_return(void *context)
+{
+    pf_prepare_return(context);
+}
+
+/* Why a reload can do no more than replace workers; NULL: it can. */
+static const char *
+find_obstacle(const struct pf_startup *s)
+{
+    if (s->config->daemon.reload_workers)
+        return "reload_mode says so";
+    if (s->config->daemon.chroot)
+        return "the program cannot be executed inside of chroot";
+    if (!s->image->path || !s->image->argv)
+        return "there was no /proc at the start to learn about the program";
+    return NULL;
 }
 
 static unsigned
@@ -92,8 +130,15 @@ open_master(struct pf_startup *s)
                               .score_file = s->score_file.path ? &s->score_file : NULL,
                               .keeper = s->keeper,
                               .fdstore = s->config->daemon.fdstore,
+                              .daemonized = &s->daemonized,
+                              .held = s->held,
+                              .image = find_obstacle(s) ? NULL : s->image,
+                              .no_image = find_obstacle(s),
+                              .from = s->from,
                               .seed = seed(),
                               .on_ready = tell_ready,
+                              .on_commit = tell_commit,
+                              .on_return = tell_return,
                               .on_bad_start = tell_bad_start,
                               .on_fork = forget_in_worker,
                               .context = s,
@@ -209,35 +254,82 @@ pf_startup_fail(const struct prefork_app *app, const char *text)
         pf_log(PREFORK_LOG_ERROR, "%s", text);
 }
 
-int
-pf_startup_run(struct prefork *p, const struct pf_config *config,
-               struct pf_listeners *listeners, struct pf_error *error)
+/* In a child of a master that wants to know. */
+static void
+answer(struct pf_startup *s)
+{
+    const struct pf_state *from = s->from;
+    int r = pf_prepare_check(s);
+
+    pf_upgrade_answer(from, r < 0 ? s->error->text : NULL);
+}
+
+/* The program that was here before has to go on. */
+static void
+give_back(struct pf_startup *s)
+{
+    if (!s->from || s->from->kind != PF_STATE_TRIAL)
+        return;
+    pf_listeners_give_back(s->listeners);
+    pf_prepare_return(s);
+    pf_signal_hand_over();
+    pf_upgrade_return(s->from, s->image, s->error->text);
+    pf_signal_take_back();
+}
+
+static void
+serve(struct pf_startup *s)
+{
+    if (pf_prepare(s) == 0)
+        s->config->daemon.alone ? run_alone(s) : run(s);
+    if (s->error->exit_code != PREFORK_EXIT_OK)
+        give_back(s);
+}
+
+static struct pf_startup *
+new_startup(const struct pf_startup_setup *setup, struct pf_error *error)
 {
     struct pf_startup *s = pf_memory_new(sizeof *s);
 
     if (!s) {
         (void)pf_error_set(error, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
-        return error->exit_code;
+        return NULL;
     }
     *s = (struct pf_startup){
-        .p = p,
-        .config = config,
-        .listeners = listeners,
+        .p = setup->p,
+        .config = setup->config,
+        .listeners = setup->listeners,
+        .held = setup->held,
+        .image = setup->image,
+        .from = setup->from,
         .daemonized = PF_DAEMONIZED_NONE,
+        .before = PF_DAEMONIZED_NONE,
         .herald = {.fd = -1},
         .keeper = -1,
         .watch = {.root = -1, .fd = -1},
         .score_file = PF_SCORE_FILE_NONE,
         .error = error,
     };
+    return s;
+}
+
+int
+pf_startup_run(const struct pf_startup_setup *setup, struct pf_error *error)
+{
+    struct pf_startup *s = new_startup(setup, error);
+
+    if (!s)
+        return error->exit_code;
     pf_fd_fill_stdio();
     pf_master_clear_desk();
-    pf_master_take_office(config->recipe.name);
+    pf_master_take_office(s->config->recipe.name);
     pf_signal_shield();
-    if (config->daemon.inet)
+    if (s->from && s->from->kind == PF_STATE_CHECK)
+        answer(s);
+    else if (s->config->daemon.inet)
         serve_inet(s);
-    else if (pf_prepare(s) == 0)
-        config->daemon.alone ? run_alone(s) : run(s);
+    else
+        serve(s);
     if (error->exit_code != PREFORK_EXIT_OK)
         pf_startup_fail(app(s), error->text);
     pf_prepare_undo(s);
@@ -247,6 +339,7 @@ pf_startup_run(struct prefork *p, const struct pf_config *config,
     pf_signal_forget();
     pf_master_clear_desk();
     pf_master_leave_office();
+    forget_state(s);
     pf_memory_free(s, sizeof *s);
     return error->exit_code;
 }

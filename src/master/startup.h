@@ -5,15 +5,25 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "config/config.h"
+#include "master/upgrade.h"
 #include "net/listener.h"
 
 struct prefork;
 
-/* Run the server. p is handed to the hooks and not looked into; config and listeners
- * (empty) are borrowed. Returns an enum prefork_exit in the master, with the sentence in
- * error if it could not start; never in a worker. */
-int pf_startup_run(struct prefork *p, const struct pf_config *config,
-                   struct pf_listeners *listeners, struct pf_error *error);
+/* What a server is made from. All borrowed but the last. */
+struct pf_startup_setup {
+    struct prefork *p; /* handed to hooks and not looked into */
+    const struct pf_config *config;
+    struct pf_listeners *listeners; /* empty */
+    const struct pf_held *held;
+    struct pf_image *image;
+    struct pf_state *from; /* handed over by the master before; NULL: nothing; given */
+};
+
+/* Run the server. Returns an enum prefork_exit in the master, with the sentence in error if
+ * it could not start; never in a worker. A server that was to take over and cannot is the
+ * one before it again, and this does not return. */
+int pf_startup_run(const struct pf_startup_setup *setup, struct pf_error *error);
 
 /* The server cannot start or ended by an error: fatal_hook, then the log, unless that is
  * standard error, where whoever started the server says it. */

@@ -1,49 +1,125 @@
-/* What the next master needs to know, written from the tables of this one. */
+/* What this master is, as one state; and a state, as what this master is.
+ *
+ * Writing allocates nothing: it is done while the server runs. Nothing is closed by it, and
+ * every descriptor in it stays this process's until somebody else has it.
+ *
+ * A worker that is taken over is a child of this process if the program was executed in its
+ * place, and somebody else's if the last master died. Its end is seen by a pidfd either
+ * way. One that ended meanwhile, or whose number belongs to a stranger by now, is left out
+ * if it is not a child, and reaped in the first turn if it is. */
+#include "core/rollover.h"
 #include "link/state.h"
 
-#include "base/text.h"
+#include "log/log.h"
+#include "master/daemon.h"
 #include "master/master.h"
+#include "master/tags.h"
+#include "net/handed.h"
+#include "os/fd.h"
+#include "os/signal.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+/* ---- writing -------------------------------------------------------------------------- */
+
 static void
-fill_listeners(const struct pf_master *m, struct pf_state *s)
+fill_process(const struct pf_master *m, struct pf_state *s)
 {
-    for (unsigned i = 0; i < m->setup.listeners->count; i++) {
-        const struct pf_listener *l = &m->setup.listeners->table[i];
-        struct pf_state_listener *to = &s->listeners[i];
-        *to = (struct pf_state_listener){.fd = l->fd,
-                                         .id = l->id,
-                                         .proto = l->proto,
-                                         .shard = l->shard,
-                                         .inherited = l->inherited};
-        (void)snprintf(to->address, sizeof to->address, "%s", l->address);
-    }
-    s->listener_count = m->setup.listeners->count;
+    const struct pf_daemonized *d = m->setup.daemonized;
+
+    (void)snprintf(s->name, sizeof s->name, "%s", m->setup.recipe->name); /* cut is fine */
+    s->pid = getpid();
+    s->generation = m->upgrade.generation;
+    s->reload = m->upgrade.number;
+    s->wanted = m->upgrade.wanted;
+    s->mask = pf_signal_at_start();
+    pf_fd_limit_at_start(&s->nofile_soft, &s->nofile_hard);
+    s->watchdog = m->herald.watchdog;
+    s->forked = m->herald.forked;
+    if (d->pid_fd >= 0)
+        (void)snprintf(s->pid_file, sizeof s->pid_file, "%s", d->pid_place.path);
+    s->fds[PF_STATE_FD_PID] = d->pid_fd;
+    s->fds[PF_STATE_FD_NOTIFY] = m->setup.herald.fd;
+    s->fds[PF_STATE_FD_STORE] = m->setup.keeper;
+    s->stored = m->store.number;
 }
 
 static void
-fill_worker(struct pf_master *m, unsigned slot, struct pf_state_worker *to)
+fill_board(const struct pf_master *m, struct pf_state *s)
 {
-    const struct pf_slot *from = &m->pool.slots[slot];
+    s->slots = m->capacity;
+    s->slot_bytes = sizeof(struct pf_board_slot);
+    s->fds[PF_STATE_FD_BOARD] = m->board.pages.fd;
+    s->fds[PF_STATE_FD_HINTS] = m->board.shared.fd;
+    s->fds[PF_STATE_FD_WAKE] = m->wake;
+    s->fds[PF_STATE_FD_PASS] = m->pass;
+}
+
+static void
+fill_pool(const struct pf_pool *pool, struct pf_state *s)
+{
+    s->births = pool->births;
+    s->outdated_after = pool->outdated_after;
+    s->outdated = pool->outdated;
+    s->requests = pool->requests_buried;
+}
+
+static void
+fill_listeners(const struct pf_listeners *ls, struct pf_state *s)
+{
+    s->listener_count = ls->count;
+    for (unsigned i = 0; i < ls->count; i++) {
+        struct pf_listener_handed h = pf_listener_describe(&ls->table[i]);
+        struct pf_state_listener *l = &s->listeners[i];
+        *l = (struct pf_state_listener){.fd = h.fd,
+                                        .id = h.id,
+                                        .proto = h.proto,
+                                        .shard = h.shard,
+                                        .inherited = h.inherited,
+                                        .any_port = h.any_port,
+                                        .dev = h.dev,
+                                        .ino = h.ino};
+        (void)snprintf(l->address, sizeof l->address, "%s", h.address);
+    }
+}
+
+static void
+fill_files(const struct pf_held *held, struct pf_state *s)
+{
+    s->file_count = held->count;
+    for (unsigned i = 0; i < held->count; i++) {
+        s->files[i].fd = held->files[i].fd;
+        s->files[i].role = held->files[i].role;
+        (void)snprintf(s->files[i].path, sizeof s->files[i].path, "%s",
+                       held->files[i].path);
+    }
+}
+
+static struct pf_state_worker
+describe_worker(const struct pf_master *m, unsigned slot)
+{
+    const struct pf_slot *p = &m->pool.slots[slot];
     struct pf_child *child = &m->children[slot];
 
-    if (child->start == 0)
-        child->start = pf_process_start_time(from->pid);
-    *to = (struct pf_state_worker){
+    if (child->start == 0 && m->store.fd >= 0) /* only a stranger needs to know */
+        child->start = pf_process_start_time(p->pid);
+    return (struct pf_state_worker){
         .slot = slot,
-        .kind = from->kind,
-        .life = from->life,
-        .step = from->step,
-        .reason = from->reason,
-        .pid = from->pid,
+        .kind = p->kind,
+        .life = p->life,
+        .step = p->step,
+        .reason = p->reason,
+        .pid = p->pid,
         .start = child->start,
-        .birth = from->birth,
-        .born = from->born,
-        .signalled = from->signalled,
-        .was_ready = from->was_ready,
-        .exempt = from->exempt,
+        .birth = p->birth,
+        .born = p->born,
+        .asked = p->asked,
+        .signalled = p->signalled,
+        .was_ready = p->was_ready,
+        .exempt = p->exempt,
         .channel = child->channel,
         .wire = child->wire,
         .departures = child->departures,
@@ -51,25 +127,150 @@ fill_worker(struct pf_master *m, unsigned slot, struct pf_state_worker *to)
 }
 
 void
-pf_master_fill_state(struct pf_master *m, struct pf_state *s)
+pf_master_fill_workers(const struct pf_master *m, struct pf_state *s)
 {
-    (void)snprintf(s->name, sizeof s->name, "%s", m->setup.recipe->name);
-    s->pid = getpid();
-    s->slots = m->capacity;
-    s->slot_bytes = sizeof(struct pf_board_slot);
-    s->births = m->pool.births;
-    s->outdated = m->pool.outdated;
-    s->requests = m->pool.requests_buried;
-    s->fds[PF_STATE_FD_BOARD] = m->board.pages.fd;
-    s->fds[PF_STATE_FD_HINTS] = m->board.shared.fd;
-    s->fds[PF_STATE_FD_WAKE] = m->wake;
-    s->fds[PF_STATE_FD_PASS] = m->pass;
-    s->fds[PF_STATE_FD_STORE] = m->store.is_keeper ? m->store.fd : -1;
-    fill_listeners(m, s);
-    s->file_count = 1;
-    s->files[0] = (struct pf_state_file){.fd = m->store.exe, .role = PF_FILE_EXECUTABLE};
-    for (unsigned i = 0; i < m->pool.used; i++) {
+    fill_pool(&m->pool, s);
+    s->worker_count = 0;
+    for (unsigned i = 0; i < m->pool.used && s->worker_count < s->worker_capacity; i++) {
         if (pf_life_alive(m->pool.slots[i].life))
-            fill_worker(m, i, &s->workers[s->worker_count++]);
+            s->workers[s->worker_count++] = describe_worker(m, i);
     }
+}
+
+void
+pf_master_fill_control(const struct pf_master *m, struct pf_state *s)
+{
+    int fds[PF_STATE_WAITERS_MAX];
+    uint64_t numbers[PF_STATE_WAITERS_MAX];
+
+    s->fds[PF_STATE_FD_CONTROL] = pf_control_listener_fd(m);
+    s->waiter_count = pf_control_waiters(m, fds, numbers);
+    for (unsigned i = 0; i < s->waiter_count; i++)
+        s->waiters[i] = (struct pf_state_waiter){.fd = fds[i], .number = numbers[i]};
+}
+
+void
+pf_master_fill_state(const struct pf_master *m, struct pf_state *s)
+{
+    pf_state_init(s);
+    fill_process(m, s);
+    fill_board(m, s);
+    fill_listeners(m->setup.listeners, s);
+    fill_files(m->setup.held, s);
+    pf_master_fill_workers(m, s);
+    pf_master_fill_control(m, s);
+}
+
+/* ---- reading -------------------------------------------------------------------------- */
+
+unsigned
+pf_state_slots_needed(const struct pf_state *s)
+{
+    unsigned needed = 0;
+
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        if (s->workers[i].slot >= needed)
+            needed = s->workers[i].slot + 1;
+    }
+    return needed;
+}
+
+int
+pf_master_adopt_board(struct pf_master *m, const struct pf_state *s)
+{
+    m->wake = s->fds[PF_STATE_FD_WAKE];
+    m->pass = s->fds[PF_STATE_FD_PASS];
+    if (m->wake < 0 || m->pass < 0 || s->slot_bytes != sizeof(struct pf_board_slot))
+        return -EBADMSG;
+    return pf_board_adopt(&m->board, s->fds[PF_STATE_FD_BOARD], s->fds[PF_STATE_FD_HINTS],
+                          m->capacity);
+}
+
+/* Is what stands there possible at all? */
+static bool
+is_sane(const struct pf_master *m, const struct pf_state_worker *w)
+{
+    return w->slot < m->capacity && w->pid > 0 && w->birth > 0 &&
+           w->kind <= PF_KIND_DEQUEUE && w->life < PF_LIFE_COUNT_OF &&
+           pf_life_alive((enum pf_life)w->life) && w->step <= PF_STEP_KILL &&
+           w->reason < PF_REASON_COUNT_OF &&
+           m->pool.slots[w->slot].life == PF_LIFE_VACANT;
+}
+
+/* A child that has ended is still there, until it is reaped. */
+static int
+find_process(const struct pf_state *s, const struct pf_state_worker *w,
+             struct pf_process *ret_process)
+{
+    if (s->kind == PF_STATE_ADOPT)
+        return pf_process_adopt(w->pid, w->start, ret_process);
+    *ret_process = (struct pf_process){.pid = w->pid, .pidfd = pf_process_watch(w->pid)};
+    return ret_process->pidfd < 0 ? -ESRCH : 0;
+}
+
+static void
+adopt_worker(struct pf_master *m, const struct pf_state *s,
+             const struct pf_state_worker *w)
+{
+    struct pf_child *child = &m->children[w->slot];
+    const struct pf_cradle ends = {.slot = w->slot,
+                                   .kind = (enum pf_kind)w->kind,
+                                   .channel = w->channel,
+                                   .wire = w->wire,
+                                   .departures = w->departures};
+    struct pf_process process;
+    int r = is_sane(m, w) ? find_process(s, w, &process) : -EBADMSG;
+
+    if (r == 0)
+        r = pf_master_watch_child(m, &ends, &process);
+    if (r < 0) {
+        pf_log(PREFORK_LOG_WARNING, "worker %d is not taken over: %s", (int)w->pid,
+               strerror(-r));
+        return;
+    }
+    *child = (struct pf_child){.process = process,
+                               .start = w->start,
+                               .channel = w->channel,
+                               .wire = w->wire,
+                               .departures = w->departures};
+    pf_board_adopt_slot(&m->board, w->slot, w->kind == PF_KIND_WORKER);
+    pf_pool_adopt(&m->pool, w->slot,
+                  &(struct pf_adopted){
+                      .life = (enum pf_life)w->life,
+                      .kind = (enum pf_kind)w->kind,
+                      .step = (enum pf_step)w->step,
+                      .reason = (enum pf_reason)w->reason,
+                      .pid = w->pid,
+                      .birth = w->birth,
+                      .born = w->born,
+                      .asked = w->asked,
+                      .signalled = w->signalled,
+                      .was_ready = w->was_ready,
+                      .exempt = w->exempt,
+                  });
+}
+
+void
+pf_master_adopt_workers(struct pf_master *m, const struct pf_state *s)
+{
+    m->pool.births = s->births;
+    m->pool.requests_buried = s->requests;
+    for (unsigned i = 0; i < s->worker_count; i++)
+        adopt_worker(m, s, &s->workers[i]);
+    if (s->outdated > 0)
+        pf_pool_outdate_range(&m->pool, s->outdated_after, s->outdated);
+    m->announced = true;
+}
+
+void
+pf_master_adopt_control(struct pf_master *m, const struct pf_state *s)
+{
+    int fds[PF_STATE_WAITERS_MAX];
+    uint64_t numbers[PF_STATE_WAITERS_MAX];
+
+    for (unsigned i = 0; i < s->waiter_count; i++) {
+        fds[i] = s->waiters[i].fd;
+        numbers[i] = s->waiters[i].number;
+    }
+    pf_control_adopt(m, s->fds[PF_STATE_FD_CONTROL], fds, numbers, s->waiter_count);
 }

@@ -256,7 +256,7 @@ name_file(char name[NAME_BYTES], const struct pf_state_file *file, unsigned inde
 {
     switch ((enum pf_file_role)file->role) {
     case PF_FILE_EXECUTABLE: return PF_KEEPER_EXECUTABLE;
-    case PF_FILE_MODULE: return "prefork.so";
+    case PF_FILE_PROGRAM: return "prefork.program";
     case PF_FILE_CONFIG: break;
     }
     return numbered(name, "conf", index);

@@ -13,6 +13,7 @@ enum pf_tag_kind {
     PF_TAG_CLIENT,  /* a worker's client may have gone */
     PF_TAG_EXIT,    /* a worker ended */
     PF_TAG_KEEPER,  /* the keeper is gone */
+    PF_TAG_CHECK,   /* the child that checks the next program ended */
     PF_TAG_FILES,   /* something happens to the server's own files */
     PF_TAG_CONTROL, /* somebody wants to ask for something */
     PF_TAG_REQUEST, /* the client of this index has asked, or gone */

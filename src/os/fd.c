@@ -93,6 +93,22 @@ pf_fd_limit_restore(void)
 }
 
 void
+pf_fd_limit_at_start(uint64_t *ret_soft, uint64_t *ret_hard)
+{
+    if (!limit_raised)
+        (void)getrlimit(RLIMIT_NOFILE, &limit_at_start); /* cannot fail */
+    *ret_soft = limit_at_start.rlim_cur;
+    *ret_hard = limit_at_start.rlim_max;
+}
+
+void
+pf_fd_limit_adopt(uint64_t soft, uint64_t hard)
+{
+    limit_at_start = (struct rlimit){.rlim_cur = soft, .rlim_max = hard};
+    limit_raised = true;
+}
+
+void
 pf_fd_null_stdio(void)
 {
     int fd = pf_fd_open_null();

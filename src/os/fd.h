@@ -5,13 +5,14 @@
 #include "base/attr.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Close *fd if it is open (0 and up) and set it to -1. */
 void pf_fd_close(int *fd);
 
 /* 0 or a negative errno. */
 PF_MUST_USE int pf_fd_set_nonblock(int fd, bool on);
-PF_MUST_USE int pf_fd_set_cloexec(int fd, bool on);
+int pf_fd_set_cloexec(int fd, bool on);
 
 /* The null device, close-on-exec, or a negative errno. The caller owns it. */
 PF_MUST_USE int pf_fd_open_null(void);
@@ -35,5 +36,9 @@ void pf_fd_spare_client(void);
  * worker. The limit as it was is kept for workers: pf_fd_limit_restore(). */
 void pf_fd_limit_raise(void);
 void pf_fd_limit_restore(void);
+
+/* What it was when the first master started, and in a master after it: it was this. */
+void pf_fd_limit_at_start(uint64_t *ret_soft, uint64_t *ret_hard);
+void pf_fd_limit_adopt(uint64_t soft, uint64_t hard);
 
 #endif

@@ -96,6 +96,27 @@ pf_process_signal_alone(const struct pf_process *p, int signum)
 }
 
 bool
+pf_process_minds_signal(const struct pf_process *p, int signum)
+{
+    unsigned long long set = 0;
+    char line[256];
+    char path[64];
+    FILE *f;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)p->pid);
+    f = fopen(path, "re");
+    if (!f)
+        return false;
+    while (fgets(line, sizeof line, f)) {
+        if (pf_text_begins(line, "SigBlk:") || pf_text_begins(line, "SigIgn:") ||
+            pf_text_begins(line, "SigCgt:"))
+            set |= strtoull(line + strlen("SigBlk:"), NULL, 16);
+    }
+    (void)fclose(f);
+    return set >> (signum - 1) & 1;
+}
+
+bool
 pf_process_ends_by(const struct pf_process *p, pf_time deadline)
 {
     struct pollfd end = {.fd = p->pidfd, .events = POLLIN};

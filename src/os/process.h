@@ -42,6 +42,9 @@ void pf_process_signal(const struct pf_process *p, int signum);
  * it has ended. */
 int pf_process_signal_alone(const struct pf_process *p, int signum);
 
+/* The signal would not end it: it is blocked, ignored or caught there, as /proc says. */
+PF_MUST_USE bool pf_process_minds_signal(const struct pf_process *p, int signum);
+
 /* Wait for its end until a moment (0: just look): true, it has ended. Whose child it is
  * does not matter; it is not reaped. */
 PF_MUST_USE bool pf_process_ends_by(const struct pf_process *p, pf_time deadline);

@@ -23,6 +23,7 @@ static sigset_t mask_at_start;
 static struct sigaction pipe_at_start;
 static struct sigaction limit_at_start; /* of SIGXFSZ */
 static bool is_open;
+static bool mask_is_adopted;
 static pf_signal_set ignored; /* by pf_signal_ignore() */
 static bool is_shielded;
 
@@ -63,7 +64,7 @@ pf_signal_open(bool children, pf_signal_set more)
     fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return -errno;
-    if (sigprocmask(SIG_BLOCK, &set, &mask_at_start) < 0) {
+    if (sigprocmask(SIG_BLOCK, &set, mask_is_adopted ? NULL : &mask_at_start) < 0) {
         int errnum = errno;
         (void)close(fd);
         return -errnum;
@@ -121,8 +122,48 @@ pf_signal_forget(void)
     if (!is_open)
         return;
     is_open = false;
+    mask_is_adopted = false;
     (void)sigaction(SIGPIPE, &pipe_at_start, NULL);
     (void)sigprocmask(SIG_SETMASK, &mask_at_start, NULL);
+}
+
+pf_signal_set
+pf_signal_at_start(void)
+{
+    pf_signal_set mask = 0;
+
+    for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
+        if (sigismember(&mask_at_start, signum) == 1)
+            mask |= (pf_signal_set)1 << (signum - 1);
+    }
+    return mask;
+}
+
+void
+pf_signal_hand_over(void)
+{
+    (void)sigaction(SIGXFSZ, &limit_at_start, NULL);
+    (void)sigaction(SIGPIPE, &pipe_at_start, NULL);
+}
+
+void
+pf_signal_take_back(void)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+    (void)sigaction(SIGXFSZ, &ignore, NULL);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+}
+
+void
+pf_signal_adopt(pf_signal_set mask)
+{
+    (void)sigemptyset(&mask_at_start);
+    for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
+        if (pf_signal_is_in(mask, signum))
+            (void)sigaddset(&mask_at_start, signum);
+    }
+    mask_is_adopted = true;
 }
 
 void

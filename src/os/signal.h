@@ -44,6 +44,17 @@ void pf_signal_close(int *fd);
 void pf_signal_drain(void);
 void pf_signal_forget(void);
 
+/* A master is about to execute the next one in its process: give back dispositions as they
+ * were when it started. Signals stay blocked, so none is lost. If it comes to nothing: take
+ * them back. */
+void pf_signal_hand_over(void);
+void pf_signal_take_back(void);
+
+/* Which signals were blocked when the master started; and in one that was executed in the
+ * place of another, before pf_signal_open(): these were when the first one started. */
+pf_signal_set pf_signal_at_start(void);
+void pf_signal_adopt(pf_signal_set mask);
+
 /* In a worker: run handler on SIGTERM, SIGINT and SIGQUIT, and ignore SIGPIPE and SIGXFSZ;
  * on SIGHUP, where system calls go on afterwards. */
 void pf_signal_handle_end(void (*handler)(int signum));

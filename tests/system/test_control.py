@@ -342,6 +342,45 @@ def test_a_server_without_workers_has_none(server, path):
             "how it goes\n", "")
 
 
+def test_a_server_that_is_starting_is_not_ended_by_a_signal(server, path, tmp_path):
+    """It has a pid file, and neither a control socket nor signals that it listens to."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    s = server.start(server.build(SLOW), **ONE, pid_file=path, env={"SLOW": fifo}, wait=None)
+    with open(fifo, "wb"):
+        pid = int(path.read_text())
+        for command in COMMANDS:
+            assert run(server, command, path) == (
+                REFUSED, "",
+                f"prefork {command}: process {pid} is about to start or to end; try again\n")
+    s.wait_log("notice: ready")
+
+
+SLOW = r"""
+#include <prefork/prefork.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+static int bound(struct prefork *p, void *data)
+{
+    char byte;
+    int fd = open(getenv("SLOW"), O_RDONLY);
+    (void)p, (void)data;
+    return read(fd, &byte, 1) != 0;
+}
+static void hello(struct prefork_conn *c, void *data)
+{
+    (void)data;
+    (void)prefork_printf(c, "hello\n");
+}
+int main(int argc, char **argv)
+{
+    return prefork_main(argc, argv, &(struct prefork_app){
+        .name = "slow", .post_bind_hook = bound, .process_request = hello});
+}
+"""
+
+
 @pytest.fixture
 def elsewhere():
     """A command in a network namespace of its own, which nobody else is in."""

@@ -1,0 +1,126 @@
+/* What the master before this one handed over, in the process in which it was executed.
+ *
+ * It is the process's, and not a server's: the program is executed from its beginning, and
+ * the first server it runs is the successor. It is looked for as early as can be, when the
+ * first server is made, so that no program that is started on the way inherits any of it,
+ * and so that a config file can be read from what was held of it.
+ *
+ * What is wrong with it is told when the server is to run, because only then somebody
+ * listens. */
+#include "api/server.h"
+#include "base/text.h"
+#include "os/fd.h"
+#include "os/image.h"
+#include "os/memory.h"
+#include "os/signal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct pf_state *taken;   /* NULL: nothing, or not yet */
+static struct pf_error fault;    /* of what there was */
+static bool looked;
+
+static void
+hold_back(void *context, int *fd)
+{
+    (void)context;
+    if (*fd >= 0 && pf_fd_set_cloexec(*fd, true) < 0)
+        *fd = -1; /* it is not open */
+}
+
+/* By its descriptor it has no path, or the path of another one. */
+static void
+name_image(const struct pf_state *s)
+{
+    for (unsigned i = 0; i < s->file_count; i++) {
+        if (s->files[i].role == PF_FILE_EXECUTABLE &&
+            pf_image_rename(pf_image_here(), s->files[i].path) < 0)
+            (void)pf_error_set(&fault, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
+    }
+}
+
+static void
+take(int fd)
+{
+    struct pf_state *s = pf_memory_new(sizeof *s);
+
+    if (!s) {
+        (void)pf_error_set(&fault, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
+        return;
+    }
+    (void)pf_fd_set_cloexec(fd, true);
+    if (pf_state_open(s, fd, &fault) < 0)
+        s->kind = PF_STATE_ADOPT; /* there is nobody to go back to */
+    pf_fd_close(&fd);
+    pf_state_each_fd(s, hold_back, NULL);
+    pf_signal_adopt(s->mask);
+    pf_fd_limit_adopt(s->nofile_soft, s->nofile_hard);
+    name_image(s);
+    taken = s;
+}
+
+struct pf_state *
+pf_takeover_find(void)
+{
+    const char *text = looked ? NULL : getenv(PF_UPGRADE_VARIABLE);
+    uint64_t number = 0;
+
+    looked = true;
+    if (!text)
+        return taken;
+    if (pf_text_number(text, &number) == 0 && number <= INT_MAX)
+        take((int)number);
+    else
+        (void)pf_error_set(&fault, PREFORK_EXIT_CONFIG, EINVAL,
+                           "environment variable %s: \"%.80s\" is no descriptor",
+                           PF_UPGRADE_VARIABLE, text);
+    (void)unsetenv(PF_UPGRADE_VARIABLE);
+    return taken;
+}
+
+int
+pf_takeover_check(struct pf_error *error)
+{
+    if (fault.exit_code == 0)
+        return 0;
+    *error = fault;
+    return -EBADMSG;
+}
+
+struct pf_state *
+pf_takeover_take(void)
+{
+    struct pf_state *s = taken;
+
+    taken = NULL;
+    return s;
+}
+
+void
+pf_takeover_fail(const char *reason)
+{
+    if (!taken)
+        return;
+    if (taken->kind == PF_STATE_CHECK)
+        pf_upgrade_answer(taken, reason);
+    else if (taken->kind == PF_STATE_TRIAL)
+        pf_upgrade_return(taken, pf_image_here(), reason);
+}
+
+int
+pf_takeover_held(enum pf_file_role role, const char *path)
+{
+    char *whole = taken && taken->kind == PF_STATE_ROLLBACK ? pf_files_absolute(path) : NULL;
+    int fd = -1;
+
+    for (unsigned i = 0; whole && i < taken->file_count; i++) {
+        const struct pf_state_file *f = &taken->files[i];
+        if (f->role == role && strcmp(f->path, whole) == 0)
+            fd = f->fd;
+    }
+    free(whole);
+    return fd;
+}

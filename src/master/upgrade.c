@@ -1,0 +1,704 @@
+/* A reload is a transaction.
+ *
+ *               asked                    says it can
+ *     NONE ──────────────▶ CHECK ───────────────────────▶ execve(2) ═══╗
+ *      ▲  ▲                  │ says no, dies, is too late              ║ the new program
+ *      │  └──────────────────┘ (nothing was touched)                   ▼
+ *      │                                                             TRIAL
+ *      │   all is empty, or a second is over            ready          │ │ a worker fails,
+ *      ├──────────────────────────────── EMPTYING ◀────────────────────┘ │ all are too late
+ *      │                                                                 ▼
+ *      ╚══════ the old program, with what it was handed back ═══ execve(2) of the old one
+ *
+ * Double lines are a change of program in the same process: the state (link/state.h) goes
+ * along, memory does not. Whoever is asked to reload while one is under way is told the
+ * number of the next one, and everybody who asks meanwhile is told the same.
+ *
+ * Nothing is given up before its successor works: old workers serve during CHECK and TRIAL,
+ * and are asked to leave only when as many new ones as reload_surge says are ready. Until
+ * then the way back is open, and needs nothing but what this process holds: descriptors of
+ * the old program and its files, and the state as it was handed over.
+ *
+ * A stop (SIGTERM, SIGQUIT) wins over everything: the reload is dropped, and workers of both
+ * generations leave in order. A signal that comes while one program replaces the other stays
+ * pending, and is the new one's first fact.
+ *
+ * Where there is no next program (docs/notes/0010) a reload is a restart of all workers:
+ * REPLACING.
+ *
+ * What an operator sees of all this is in docs/UPGRADES.md. */
+#include "master/upgrade.h"
+
+#include "core/rollover.h"
+#include "core/trial.h"
+#include "log/log.h"
+#include "master/control.h"
+#include "master/master.h"
+#include "master/tags.h"
+#include "net/handed.h"
+#include "os/clock.h"
+#include "os/fd.h"
+#include "os/memory.h"
+#include "os/signal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    TEXT_BYTES = PF_STATE_TEXT_BYTES,
+};
+
+/* For queues of sockets that are given up. */
+#define EMPTYING_MAX PF_SECOND
+
+static enum pf_upgrade_wish
+wanted_before(const struct pf_state *from)
+{
+    return from && from->wanted <= PF_UPGRADE_RELOAD ? (enum pf_upgrade_wish)from->wanted
+                                                     : PF_UPGRADE_NOTHING;
+}
+
+int
+pf_upgrade_open(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+    const struct pf_state *from = m->setup.from;
+
+    *u = (struct pf_upgrade){.verdict = -1,
+                             .deadline = PF_NEVER,
+                             .generation = from ? from->generation : 1,
+                             .number = from ? from->reload : 0,
+                             .wish = PF_UPGRADE_RELOAD,
+                             .wanted = wanted_before(from),
+                             .who = "who asked meanwhile",
+                             .child.pidfd = -1};
+    u->capacity = m->capacity;
+    u->text_bytes = pf_state_bytes(u->capacity);
+    u->text = pf_memory_new(u->text_bytes);
+    u->state = pf_memory_new(sizeof *u->state);
+    if (!u->text || !u->state)
+        return -ENOMEM;
+    u->state->workers = pf_memory_new(u->capacity * sizeof *u->state->workers);
+    u->state->worker_capacity = u->capacity;
+    return u->state->workers ? 0 : -ENOMEM;
+}
+
+static void
+forget_child(struct pf_upgrade *u)
+{
+    pf_fd_close(&u->verdict);
+    pf_fd_close(&u->child.pidfd);
+    u->child.pid = 0;
+    u->too_late = false;
+}
+
+static void
+free_memory(struct pf_upgrade *u)
+{
+    if (u->state)
+        pf_state_free(u->state);
+    pf_memory_free(u->state, sizeof *u->state);
+    pf_memory_free(u->text, u->text_bytes);
+    u->state = NULL;
+    u->text = NULL;
+}
+
+/* A check that is under way is not needed any more. */
+void
+pf_upgrade_close(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+
+    if (u->child.pid > 0) {
+        pf_process_signal(&u->child, SIGKILL);
+        pf_process_abandon(&u->child);
+    }
+    forget_child(u);
+    free_memory(u);
+}
+
+void
+pf_upgrade_leave(struct pf_master *m)
+{
+    const struct pf_held *held = m->setup.held;
+
+    for (unsigned i = 0; i < held->count; i++)
+        if (held->files[i].role != PF_FILE_PROGRAM)
+            (void)close(held->files[i].fd); /* nothing was written to it */
+    pf_listeners_forget_handed(m->setup.listeners);
+    if (m->setup.image)
+        pf_image_leave(m->setup.image);
+    forget_child(&m->upgrade);
+    free_memory(&m->upgrade);
+}
+
+/* ---- the request ---------------------------------------------------------------------- */
+
+static int
+ask(struct pf_master *m, enum pf_upgrade_wish wish, const char *who, uint64_t *ret_number)
+{
+    struct pf_upgrade *u = &m->upgrade;
+
+    if (m->pool.stop != PF_STOP_NONE)
+        return -ESHUTDOWN;
+    if (u->wanted == PF_UPGRADE_NOTHING) {
+        (void)snprintf(u->who, sizeof u->who, "%s", who);
+        if (u->stage != PF_UPGRADE_NONE)
+            pf_log(PREFORK_LOG_NOTICE, "%s: waiting for the end of the one under way", who);
+    }
+    if (wish > u->wanted)
+        u->wanted = wish;
+    if (ret_number)
+        *ret_number = u->number + 1;
+    return 0;
+}
+
+int
+pf_master_ask_reload(struct pf_master *m, const char *who, uint64_t *ret_number)
+{
+    return ask(m, PF_UPGRADE_RELOAD, who, ret_number);
+}
+
+int
+pf_master_ask_restart(struct pf_master *m, const char *who, uint64_t *ret_number)
+{
+    return ask(m, PF_UPGRADE_RESTART, who, ret_number);
+}
+
+static const char *
+name_of(enum pf_upgrade_wish wish)
+{
+    return wish == PF_UPGRADE_RESTART ? "restart" : "reload";
+}
+
+/* ---- its end -------------------------------------------------------------------------- */
+
+static void
+rest(struct pf_master *m)
+{
+    m->upgrade.stage = PF_UPGRADE_NONE;
+    m->upgrade.deadline = PF_NEVER;
+    m->deadline = m->now; /* the pool may be another, and the next one may wait */
+}
+
+static void
+succeed(struct pf_master *m, const char *text)
+{
+    pf_log(PREFORK_LOG_NOTICE, "%s %llu: %s", name_of(m->upgrade.wish),
+           (unsigned long long)m->upgrade.number, text);
+    pf_control_tell(m, m->upgrade.number, true, text);
+    rest(m);
+}
+
+static void
+fail(struct pf_master *m, const char *reason)
+{
+    pf_log(PREFORK_LOG_ERROR, "%s %llu failed: %s; what ran before goes on",
+           name_of(m->upgrade.wish), (unsigned long long)m->upgrade.number, reason);
+    pf_control_tell(m, m->upgrade.number, false, reason);
+    rest(m);
+}
+
+/* There is no way back any more, or nothing to go back to. */
+static void
+give_up_return(struct pf_master *m)
+{
+    if (m->setup.on_commit)
+        m->setup.on_commit(m->setup.context);
+    m->setup.from = NULL;
+}
+
+/* ---- from one program to another ------------------------------------------------------ */
+
+static void
+let_through(void *context, int *fd)
+{
+    (void)context;
+    if (*fd >= 0)
+        (void)pf_fd_set_cloexec(*fd, false);
+}
+
+static void
+hold_back(void *context, int *fd)
+{
+    (void)context;
+    if (*fd >= 0)
+        (void)pf_fd_set_cloexec(*fd, true);
+}
+
+/* Execute what is at the image's path, or exe, with this state. Returns a negative errno if
+ * it was refused; then nothing is changed. */
+static int
+exec_with(struct pf_state *s, char *text, size_t bytes, const struct pf_image *image,
+          int exe)
+{
+    int fd = pf_state_seal(s, text, bytes);
+    int r;
+
+    if (fd < 0)
+        return fd;
+    (void)fflush(NULL);
+    let_through(NULL, &fd);
+    pf_state_each_fd(s, let_through, NULL);
+    r = pf_image_exec(image, exe, PF_UPGRADE_VARIABLE, fd);
+    pf_state_each_fd(s, hold_back, NULL);
+    pf_fd_close(&fd);
+    return r;
+}
+
+static void
+call(const struct pf_master *m, void (*hook)(void *data))
+{
+    if (hook)
+        hook(m->setup.recipe->app.data);
+}
+
+/* Forward. Returns if that is refused. */
+static void
+become_next(struct pf_master *m)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+    struct pf_upgrade *u = &m->upgrade;
+    char reason[TEXT_BYTES];
+    int r;
+
+    pf_log(PREFORK_LOG_NOTICE, "reload %llu: starting %s in this process",
+           (unsigned long long)u->number, m->setup.image->path);
+    call(m, app->restart_close_hook);
+    pf_master_fill_state(m, u->state);
+    u->state->kind = PF_STATE_TRIAL;
+    pf_signal_hand_over();
+    r = exec_with(u->state, u->text, u->text_bytes, m->setup.image, -1);
+    pf_signal_take_back();
+    call(m, app->restart_open_hook);
+    (void)snprintf(reason, sizeof reason, "cannot execute %s: %s", m->setup.image->path,
+                   strerror(-r));
+    fail(m, reason);
+}
+
+static int
+find_executable(const struct pf_state *s)
+{
+    for (unsigned i = 0; i < s->file_count; i++) {
+        if (s->files[i].role == PF_FILE_EXECUTABLE)
+            return s->files[i].fd;
+    }
+    return -1;
+}
+
+void
+pf_upgrade_return(struct pf_state *s, const struct pf_image *image, const char *reason)
+{
+    size_t bytes = pf_state_bytes(s->worker_count);
+    char *text = pf_memory_new(bytes);
+    int exe = find_executable(s);
+
+    s->kind = PF_STATE_ROLLBACK;
+    (void)snprintf(s->reason, sizeof s->reason, "%s", reason);
+    if (text && exe >= 0)
+        (void)exec_with(s, text, bytes, image, exe);
+    pf_memory_free(text, bytes);
+}
+
+/* All as it was handed over, but for the workers, of which there are more now. */
+static void
+describe_return(struct pf_master *m, const char *reason)
+{
+    struct pf_state *s = m->upgrade.state;
+    const struct pf_state *from = m->setup.from;
+    struct pf_state_worker *workers = s->workers;
+
+    *s = *from;
+    s->workers = workers;
+    s->worker_capacity = m->upgrade.capacity;
+    s->kind = PF_STATE_ROLLBACK;
+    (void)snprintf(s->reason, sizeof s->reason, "%s", reason);
+    pf_master_fill_workers(m, s);
+    s->outdated_after = from->births;
+    s->outdated = m->pool.births;
+    s->reload = m->upgrade.number;
+    s->wanted = m->upgrade.wanted;
+    pf_master_fill_control(m, s);
+}
+
+/* Back. If the old program cannot be executed, the new one has to do. */
+static void
+go_back(struct pf_master *m, const char *reason)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+    struct pf_upgrade *u = &m->upgrade;
+    int r;
+
+    pf_log(PREFORK_LOG_ERROR, "reload %llu failed: %s; going back",
+           (unsigned long long)u->number, reason);
+    call(m, app->restart_close_hook);
+    pf_trial_cancel(&m->pool);
+    pf_listeners_give_back(m->setup.listeners);
+    if (m->setup.on_return)
+        m->setup.on_return(m->setup.context);
+    describe_return(m, reason);
+    pf_signal_hand_over();
+    r = exec_with(u->state, u->text, u->text_bytes, m->setup.image,
+                  find_executable(u->state));
+    pf_signal_take_back();
+    pf_log(PREFORK_LOG_ERROR, "cannot go back to the program that ran before: %s",
+           strerror(-r));
+    fail(m, reason);
+}
+
+/* ---- CHECK ---------------------------------------------------------------------------- */
+
+struct verdict {
+    bool can;
+    char text[TEXT_BYTES];
+};
+
+static void
+write_verdict(int fd, const char *fault)
+{
+    struct verdict v = {.can = fault == NULL};
+    ssize_t n;
+
+    (void)snprintf(v.text, sizeof v.text, "%s", fault ? fault : "");
+    n = write(fd, &v, sizeof v); /* smaller than PIPE_BUF */
+    (void)n;                     /* who asked may be gone */
+}
+
+void
+pf_upgrade_answer(const struct pf_state *s, const char *fault)
+{
+    write_verdict(s->fds[PF_STATE_FD_VERDICT], fault);
+}
+
+PF_NORETURN static void
+become_check(struct pf_master *m, struct pf_state *s)
+{
+    struct pf_upgrade *u = &m->upgrade;
+    char reason[TEXT_BYTES];
+    int r;
+
+    pf_process_lead_group();
+    pf_process_die_with_parent(SIGKILL, s->pid);
+    pf_signal_forget();
+    r = exec_with(s, u->text, u->text_bytes, m->setup.image, -1);
+    (void)snprintf(reason, sizeof reason, "cannot execute %s: %s", m->setup.image->path,
+                   strerror(-r));
+    write_verdict(s->fds[PF_STATE_FD_VERDICT], reason);
+    pf_process_exit(PREFORK_EXIT_SYSTEM);
+}
+
+/* It has nothing to do with workers. */
+static int
+fork_check(struct pf_master *m, int verdict)
+{
+    struct pf_upgrade *u = &m->upgrade;
+    int r;
+
+    pf_master_fill_state(m, u->state);
+    u->state->kind = PF_STATE_CHECK;
+    u->state->fds[PF_STATE_FD_VERDICT] = verdict;
+    u->state->fds[PF_STATE_FD_NOTIFY] = -1;
+    u->state->worker_count = 0;
+    (void)fflush(NULL);
+    r = pf_process_fork(&u->child);
+    if (r == 0)
+        become_check(m, u->state);
+    if (r < 0)
+        return r;
+    r = pf_wait_add(&m->wait, u->child.pidfd, pf_tag(PF_TAG_CHECK, 0));
+    if (r < 0)
+        pf_process_abandon(&u->child);
+    return r;
+}
+
+static int
+start_check(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+    int ends[2];
+    int r;
+
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return -errno;
+    r = fork_check(m, ends[1]);
+    (void)close(ends[1]); /* nothing was written to it */
+    u->verdict = ends[0];
+    if (r < 0)
+        forget_child(u);
+    return r < 0 ? r : 0;
+}
+
+/* What is wrong with the next program; false: nothing is. */
+static bool
+find_fault(const struct pf_master *m, int wait_status, char text[TEXT_BYTES])
+{
+    const struct pf_upgrade *u = &m->upgrade;
+    struct verdict v = {.can = false};
+    bool said = read(u->verdict, &v, sizeof v) == (ssize_t)sizeof v;
+
+    if (u->too_late)
+        (void)snprintf(text, TEXT_BYTES,
+                       "the new program did not say within %.3g seconds (reload_timeout) "
+                       "that it can take over",
+                       (double)m->policy.reload_timeout / (double)PF_SECOND);
+    else if (said)
+        (void)snprintf(text, TEXT_BYTES, "%.*s", (int)sizeof v.text - 1, v.text);
+    else if (WIFSIGNALED(wait_status))
+        (void)snprintf(text, TEXT_BYTES,
+                       "the new program was ended by SIG%s before it could take over",
+                       pf_signal_name(WTERMSIG(wait_status)));
+    else
+        (void)snprintf(text, TEXT_BYTES,
+                       "the new program ended with status %d before it could take over",
+                       WEXITSTATUS(wait_status));
+    return u->too_late || !said || !v.can;
+}
+
+void
+pf_master_checked(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+    char reason[TEXT_BYTES];
+    int status = 0;
+    bool faulty;
+
+    if (u->child.pid == 0)
+        return;
+    pf_wait_remove(&m->wait, u->child.pidfd);
+    if (pf_process_reap(&u->child, &status) < 0)
+        return;
+    faulty = find_fault(m, status, reason);
+    forget_child(u);
+    if (m->pool.stop != PF_STOP_NONE)
+        return;
+    if (faulty)
+        fail(m, reason);
+    else
+        become_next(m);
+}
+
+static void
+begin_check(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+    char reason[TEXT_BYTES];
+    int r;
+
+    pf_log(PREFORK_LOG_NOTICE, "reload %llu (%s): checking %s",
+           (unsigned long long)u->number, u->who, m->setup.image->path);
+    r = start_check(m);
+    if (r < 0) {
+        (void)snprintf(reason, sizeof reason, "cannot check the new program: %s",
+                       strerror(-r));
+        fail(m, reason);
+        return;
+    }
+    u->stage = PF_UPGRADE_CHECK;
+    u->deadline = pf_time_after(m->now, m->policy.reload_timeout);
+}
+
+static void
+tend_check(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+
+    if (m->now < u->deadline)
+        return;
+    u->too_late = true; /* its end is what comes next */
+    u->deadline = PF_NEVER;
+    pf_process_signal(&u->child, SIGKILL);
+}
+
+/* ---- TRIAL and what follows ------------------------------------------------------------ */
+
+void
+pf_upgrade_begin(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+    const struct pf_state *from = m->setup.from;
+
+    if (!from)
+        return;
+    if (from->kind == PF_STATE_TRIAL) {
+        pf_trial_begin(&m->pool, m->policy.reload_surge,
+                       pf_time_after(m->now, m->policy.reload_timeout));
+        u->stage = PF_UPGRADE_TRIAL;
+    } else if (from->kind == PF_STATE_ROLLBACK) {
+        fail(m, from->reason);
+        give_up_return(m);
+    } else {
+        give_up_return(m);
+    }
+}
+
+static void
+finish(struct pf_master *m)
+{
+    char text[TEXT_BYTES];
+
+    pf_trial_commit(&m->pool);
+    m->upgrade.generation++;
+    give_up_return(m);
+    (void)snprintf(text, sizeof text, "generation %llu serves, the one before is leaving",
+                   (unsigned long long)m->upgrade.generation);
+    succeed(m, text);
+}
+
+static void
+note(void *context, const char *text)
+{
+    (void)context;
+    pf_log(PREFORK_LOG_NOTICE, "%s", text);
+}
+
+static void
+commit(struct pf_master *m)
+{
+    pf_listeners_commit(m->setup.listeners, note, NULL);
+    m->upgrade.stage = PF_UPGRADE_EMPTYING;
+    m->upgrade.deadline = pf_time_after(m->now, EMPTYING_MAX);
+    m->deadline = m->now;
+}
+
+static void
+tend_trial(struct pf_master *m)
+{
+    char reason[TEXT_BYTES];
+
+    switch (pf_trial_judge(&m->pool, &m->policy, m->now)) {
+    case PF_TRIAL_UNDECIDED: break;
+    case PF_TRIAL_READY: commit(m); break;
+    case PF_TRIAL_FAILED:
+        if (m->pool.trial.reason == PF_REASON_SLOW_START)
+            (void)snprintf(reason, sizeof reason,
+                           "the new workers were not ready within %.3g seconds "
+                           "(reload_timeout)",
+                           (double)m->policy.reload_timeout / (double)PF_SECOND);
+        else
+            (void)snprintf(reason, sizeof reason, "a new worker did not become ready: %s",
+                           pf_reason_text(m->pool.trial.reason));
+        go_back(m, reason);
+        break;
+    }
+}
+
+/* Old workers accept from sockets that are given up as long as somebody waits there, and
+ * are not asked to leave before. */
+static void
+tend_emptying(struct pf_master *m)
+{
+    if (pf_listeners_retire(m->setup.listeners, false) == 0 ||
+        m->now >= m->upgrade.deadline)
+        finish(m);
+    else
+        m->deadline = pf_time_earlier(m->deadline, m->now + PF_PLAN_LOOK);
+}
+
+/* What was not empty in time, until the last old worker has gone. */
+static void
+tend_leftovers(struct pf_master *m)
+{
+    bool alone = !pf_rollover_is_on(&m->pool);
+
+    if (m->setup.listeners->handed_count == 0)
+        return;
+    if (pf_listeners_retire(m->setup.listeners, alone) > 0)
+        m->deadline = pf_time_earlier(m->deadline, m->now + PF_PLAN_LOOK);
+}
+
+/* ---- workers alone, or where there is no next program ---------------------------------------------------- */
+
+static void
+begin_replacing(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+
+    if (u->wish == PF_UPGRADE_RESTART)
+        pf_log(PREFORK_LOG_NOTICE, "restart %llu (%s): replacing all workers",
+               (unsigned long long)u->number, u->who);
+    else
+        pf_log(PREFORK_LOG_NOTICE, "reload %llu (%s): replacing all workers, because %s",
+               (unsigned long long)u->number, u->who, m->setup.no_image);
+    pf_master_begin_rollover(m);
+    u->stage = PF_UPGRADE_REPLACING;
+    m->deadline = m->now;
+}
+
+/* Who waits for the next one does not wait for old workers that take their time. */
+static void
+tend_replacing(struct pf_master *m)
+{
+    char text[TEXT_BYTES];
+
+    switch (pf_master_rollover(m, text, sizeof text)) {
+    case PF_ROLLOVER_UNDER_WAY: break;
+    case PF_ROLLOVER_DONE: succeed(m, text); break;
+    case PF_ROLLOVER_FAILED: fail(m, text); break;
+    }
+}
+
+/* ---- in each turn ---------------------------------------------------------------------- */
+
+/* Not before the server is ready for the first time, and not while workers of two
+ * generations change places, unless births fail: then this is what may help. */
+static bool
+may_begin(const struct pf_master *m)
+{
+    return m->upgrade.wanted != PF_UPGRADE_NOTHING && m->announced &&
+           (pf_rollover_pending(&m->pool) == 0 || pf_backoff_cautious(&m->pool.start));
+}
+
+static void
+begin(struct pf_master *m)
+{
+    m->upgrade.wish = m->upgrade.wanted;
+    m->upgrade.wanted = PF_UPGRADE_NOTHING;
+    m->upgrade.number++;
+    m->herald.reloading = true;
+    if (m->upgrade.wish == PF_UPGRADE_RELOAD && m->setup.image)
+        begin_check(m);
+    else
+        begin_replacing(m);
+}
+
+/* The end of the server is the end of it. Who waits for it hears of that (control.c). */
+static void
+drop(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+
+    if (u->child.pid > 0 && u->stage == PF_UPGRADE_CHECK)
+        pf_process_signal(&u->child, SIGKILL);
+    pf_trial_cancel(&m->pool);
+    u->wanted = PF_UPGRADE_NOTHING;
+    u->stage = PF_UPGRADE_NONE;
+    u->deadline = PF_NEVER;
+}
+
+void
+pf_master_tend_upgrade(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+
+    if (m->pool.stop != PF_STOP_NONE) {
+        drop(m);
+        return;
+    }
+    switch (u->stage) {
+    case PF_UPGRADE_NONE:
+        if (may_begin(m))
+            begin(m);
+        break;
+    case PF_UPGRADE_CHECK: tend_check(m); break;
+    case PF_UPGRADE_TRIAL: tend_trial(m); break;
+    case PF_UPGRADE_EMPTYING: tend_emptying(m); break;
+    case PF_UPGRADE_REPLACING: tend_replacing(m); break;
+    }
+    tend_leftovers(m);
+    m->deadline = pf_time_earlier(m->deadline, u->deadline);
+}
