@@ -160,7 +160,7 @@ def test_a_server_in_the_background(site, tmp_path):
 def test_programs(site, shape):
     """What is served by the prefork command: new workers, the same master."""
     site = site(shape)
-    s = site.start(**POOL, ready_delay=0.2)
+    s = site.start(**POOL)
     for _ in range(3):
         old = set(s.workers())
         site.deploy_next()

@@ -146,7 +146,7 @@ def test_a_new_port_that_somebody_else_has(site):
 def test_a_program_that_accepts_by_itself_and_crashes(site):
     """Within ready_delay: the old ones serve on."""
     site = site("wait")
-    site.start(**POOL, ready_delay=0.5)
+    site.start(**POOL)
     site.break_code("crashes when loaded")
     fail_and_recover(site)
 
@@ -156,7 +156,7 @@ def test_a_program_that_accepts_by_itself_and_crashes(site):
 def test_a_program_that_cannot_be_run(site, shape, how):
     """It is named; when it is there again the next reload is good."""
     site = site(shape)
-    site.start(**POOL, ready_delay=0.2)
+    site.start(**POOL)
     site.put(site.code, site.code)
     EXECUTABLES[how][0](site.code)
     done = site.reload()

@@ -57,7 +57,7 @@ def compile_version(servers, version, shared, *cflags, name="version"):
 
 
 needs_reload = pytest.mark.skipif(
-    "reload_timeout" not in subprocess.run([PREFORK, "--help"], check=False, text=True,
+    "reload-timeout" not in subprocess.run([PREFORK, "--help"], check=False, text=True,
                                            capture_output=True).stdout,
     reason="reloads are still to come")
 
