@@ -47,7 +47,7 @@ def test_a_port_that_the_kernel_chose(site):
     site.deploy_next()
     done = site.reload()
     assert done.returncode == 0, done.stderr
-    assert site.serves(s.address) == "v2"
+    s.wait_until(lambda: site.serves(s.address) == "v2", "the new version")
 
 
 def test_the_path_of_a_unix_socket_changes(site, tmp_path):
