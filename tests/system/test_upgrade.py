@@ -90,7 +90,7 @@ def test_campaign_reloads_under_load(site, server, tmp_path, certificates, kind)
     site = site("so")
     plain = own_port()  # where the test itself asks
     s = site.start(port=[plain, kind_of_port(kind, tmp_path, certificates)], **POOL,
-                   reload_timeout=3, arguments=QUIET)
+                   reload_timeout=3, start_timeout=4, arguments=QUIET)
     turns, beats = Turns(site), Beats()
     address = address_of(s.listeners[1])
     with Census(s.pid) as census, Churn(server, address, kind == "tls") as churn:

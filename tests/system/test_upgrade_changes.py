@@ -273,7 +273,8 @@ def test_process_1_stays_process_1(inside):
         site.deploy_next()
         done = reload_inside(run, site)
         assert done.returncode == 0, done.stderr
-        assert site.serves() == site.version and site.pid_file.read_text().strip() == "1"
+        site.server.wait_until(lambda: site.serves() == site.version, "the new version")
+        assert site.pid_file.read_text().strip() == "1"
     site.break_code("crashes in its init")
     assert reload_inside(run, site).returncode != 0
     assert site.serves() == site.version and children_of(site.server.process.pid)

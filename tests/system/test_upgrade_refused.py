@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import PATIENCE, address_of
+from support import address_of
 from upgrades import (BROKEN_CODE, Site, fail_and_recover, needs_reload, own_port,  # noqa: F401
                       site)
 
@@ -26,7 +26,8 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_code_that_is_broken(site, shape, how):
     """Found by the check or by the trial."""
     site = site(shape)
-    site.start(**POOL, reload_timeout=2 if how.startswith("hangs") else PATIENCE)
+    hangs = {"reload_timeout": 2, "start_timeout": 3} if how.startswith("hangs") else {}
+    site.start(**POOL, **hangs)
     site.break_code(how)
     by_name = how == "lacks a symbol" and shape == "so"
     fail_and_recover(site, "nobody_has_this" if by_name else "")
