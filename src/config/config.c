@@ -91,6 +91,12 @@ limit(const struct pf_settings *s, enum pf_setting_id id)
 }
 
 static unsigned
+smaller(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+static unsigned
 recycling(const struct pf_settings *s)
 {
     unsigned n = pf_settings_number(s, PF_SETTING_MAX_RECYCLING);
@@ -101,9 +107,11 @@ recycling(const struct pf_settings *s)
 }
 
 static unsigned
-smaller(unsigned a, unsigned b)
+surge(const struct pf_settings *s, unsigned max_servers)
 {
-    return a < b ? a : b;
+    unsigned n = pf_settings_number(s, PF_SETTING_RELOAD_SURGE);
+
+    return n > 0 ? smaller(n, max_servers) : max_servers / 4 + (max_servers % 4 > 0);
 }
 
 /* Values that were set for another sizing may still stand there. */
@@ -128,6 +136,7 @@ make_policy(const struct pf_settings *s, enum pf_server_type type)
         .max_spare_servers = pf_settings_number(s, PF_SETTING_MAX_SPARE_SERVERS),
         .max_servers = pf_settings_number(s, PF_SETTING_MAX_SERVERS),
         .max_recycling = recycling(s),
+        .leave_children_open = pf_settings_flag(s, PF_SETTING_LEAVE_CHILDREN_OPEN_ON_HUP),
         .check_for_waiting = pf_settings_span(s, PF_SETTING_CHECK_FOR_WAITING),
         .spare_timeout = pf_settings_span(s, PF_SETTING_SPARE_TIMEOUT),
         .min_child_ttl = pf_settings_span(s, PF_SETTING_MIN_CHILD_TTL),
@@ -144,6 +153,7 @@ make_policy(const struct pf_settings *s, enum pf_server_type type)
     policy.single = type == PF_SERVER_SINGLE;
     if (policy.single)
         policy.max_servers = 1;
+    policy.reload_surge = surge(s, policy.max_servers);
     if (type == PF_SERVER_FORK)
         policy.max_recycling = policy.max_servers; /* every connection is the last */
     fit_sizing(&policy);

@@ -113,7 +113,7 @@ pf_pool_outdate(struct pf_pool *pool)
 }
 
 void
-pf_pool_outdate_range(struct pf_pool *pool, uint64_t after, uint64_t upto)
+pf_pool_outdate_range(struct pf_pool *pool, uint64_t after, uint64_t last)
 {
     bool is_on = pf_rollover_is_on(pool);
     struct tally t;
@@ -123,7 +123,7 @@ pf_pool_outdate_range(struct pf_pool *pool, uint64_t after, uint64_t upto)
         pool->rollover.surge = 1;
     pool->outdated_after =
         is_on && pool->outdated_after < after ? pool->outdated_after : after;
-    pool->outdated = is_on && pool->outdated > upto ? pool->outdated : upto;
+    pool->outdated = is_on && pool->outdated > last ? pool->outdated : last;
     t = count(pool);
     pool->rollover.alive = t.alive;
     if (t.older == 0)

@@ -18,7 +18,7 @@ void pf_pool_outdate(struct pf_pool *pool);
  * the two become one that holds both. Above an older generation that goes on (after > 0)
  * the size that is kept is that one's: those in the range failed, and nobody takes their
  * place. */
-void pf_pool_outdate_range(struct pf_pool *pool, uint64_t after, uint64_t upto);
+void pf_pool_outdate_range(struct pf_pool *pool, uint64_t after, uint64_t last);
 
 /* An outdated worker lives, serving or on its way out. */
 bool pf_rollover_is_on(const struct pf_pool *pool);

@@ -31,8 +31,7 @@ struct pf_listener_handed {
     bool any_port;
     dev_t dev; /* of the file of a unix socket that is ours; 0: none */
     ino_t ino;
-    const char
-        *address; /* borrowed; counts for unix sockets, which may have been renamed */
+    const char *address; /* borrowed; counts for paths, which the kernel may not know */
 };
 
 /* The description of a listener; its address is borrowed from *l. */

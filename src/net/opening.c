@@ -77,7 +77,7 @@ tell(const struct opening *o, const char *format, ...)
 
 /* fd is consumed, also on failure. */
 static int
-add_listener(struct opening *o, int fd, struct pf_listener **ret_listener)
+add_listener(struct opening *o, int fd)
 {
     struct pf_listener l = {.fd = fd, .proto = o->endpoint->proto, .endpoint = o->endpoint};
     int e = pf_listener_learn(&l);
@@ -90,7 +90,6 @@ add_listener(struct opening *o, int fd, struct pf_listener **ret_listener)
                             o->endpoint->port, strerror(-e));
     }
     o->served++;
-    *ret_listener = &o->ls->table[o->ls->count - 1];
     return 0;
 }
 
@@ -297,18 +296,19 @@ static int
 open_shard(struct opening *o, const struct pf_target *t, unsigned shard)
 {
     struct pf_socket_order order = {.shard = shard};
-    struct pf_listener *l;
+    struct pf_listener *l = &o->ls->table[o->ls->count];
     int r = check_room(o);
     int handed = o->port == 0 && o->afresh
                      ? -1
                      : pf_handed_find(o->ls, o->endpoint->proto, t, shard);
 
-    if (r == 0 && handed >= 0)
+    if (r < 0)
+        return r;
+    if (handed >= 0)
         return take(o, (unsigned)handed);
-    if (r == 0)
-        r = make_socket(o, t, &order);
+    r = make_socket(o, t, &order);
     if (r >= 0)
-        r = add_listener(o, r, &l);
+        r = add_listener(o, r);
     if (r < 0)
         return r;
     l->shard = shard;
@@ -456,8 +456,8 @@ static int
 make_path(struct opening *o, bool staged)
 {
     struct pf_endpoint there = *o->endpoint;
+    struct pf_listener *l = &o->ls->table[o->ls->count];
     struct pf_path_file file;
-    struct pf_listener *l;
     int r = check_room(o);
 
     if (r < 0)
@@ -467,7 +467,7 @@ make_path(struct opening *o, bool staged)
     r = pf_path_open(&there, &file, o->error);
     if (r < 0)
         return r;
-    r = add_listener(o, r, &l);
+    r = add_listener(o, r);
     if (r < 0) {
         pf_path_unlink(there.port, &file);
         return r;

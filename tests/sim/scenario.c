@@ -4,6 +4,7 @@
 #include "core/size.h"
 #include "sim.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -242,6 +243,85 @@ doomed(void)
     sim.script = live_doomed;
 }
 
+/* ---- generations
+ * ------------------------------------------------------------------------------------ */
+
+/* All are busy, some for ever. */
+static void
+live_rolling(unsigned second)
+{
+    const struct pf_pool *pool = &sim.master->pool;
+
+    if (second == 20)
+        sim_signal_master(SIGUSR2);
+    if (second > 20)
+        SIM_CHECK(pf_pool_alive(pool) <= 21, "%u of 20 workers", pf_pool_alive(pool));
+    if (second != 500)
+        return;
+    SIM_CHECK(sim.counts.by_reason[PF_REASON_SLOW_LEAVE] > 0, "nobody was slow");
+    SIM_CHECK(pool->rollover.alive == 0, "%u are from before the restart",
+              pool->rollover.alive);
+    sim_world_stop();
+}
+
+static void
+rolling(void)
+{
+    sim.policy.sizing = PF_SIZING_STATIC;
+    sim.policy.min_servers = sim.policy.max_servers = 20;
+    sim.program.request_least = sim.program.request_most = 5 * PF_SECOND;
+    sim.program.fate[SIM_FATE_HANG_IN_REQUEST] = 100;
+    sim.arrival = 200 * PF_MILLISECOND;
+    sim.script = live_rolling;
+}
+
+static void
+check_reload(uint64_t commits, uint64_t rollbacks)
+{
+    const struct pf_pool *pool = &sim.master->pool;
+
+    SIM_CHECK(sim.counts.commits == commits && sim.counts.rollbacks == rollbacks,
+              "%llu reloads, %llu rolled back", (unsigned long long)sim.counts.commits,
+              (unsigned long long)sim.counts.rollbacks);
+    SIM_CHECK(!pool->trial.on && pool->rollover.alive == 0, "a reload is not over");
+    for (unsigned i = 0; i < pool->used; i++)
+        SIM_CHECK(pool->slots[i].birth <= sim.failed_after ||
+                      pool->slots[i].birth > sim.failed,
+                  "slot %u is of a generation that failed", i);
+}
+
+/* A good program, one that crashes, one that hangs, and one that cannot be tried because
+ * nobody can be born. */
+static void
+live_reload(unsigned second)
+{
+    static const enum sim_fate deployed[] = {SIM_FATE_FINE, SIM_FATE_CRASH_IN_INIT,
+                                             SIM_FATE_HANG_IN_INIT, SIM_FATE_FINE};
+    unsigned turn = second / 100;
+
+    if (second % 100 == 10 && turn < PF_COUNT(deployed)) {
+        sim.refuse = turn == 3 ? EAGAIN : 0;
+        sim_reload_ask(deployed[turn]);
+    }
+    if (second % 100 == 50)
+        sim.refuse = 0;
+    if (second % 100 == 90)
+        check_reload(1, turn);
+    if (second == 390)
+        sim_world_stop();
+}
+
+static void
+reload(void)
+{
+    sim.policy.min_servers = 30;
+    sim.policy.max_servers = 32;
+    sim.program.request_least = PF_MILLISECOND;
+    sim.program.request_most = 300 * PF_MILLISECOND;
+    sim.arrival = 10 * PF_MILLISECOND;
+    sim.script = live_reload;
+}
+
 /* ---- the list
  * ----------------------------------------------------------------------------------- */
 
@@ -257,6 +337,8 @@ static const struct {
     {"full", full},
     {"brink", brink},
     {"doomed", doomed},
+    {"rolling", rolling},
+    {"reload", reload},
 };
 
 bool

@@ -162,22 +162,6 @@ def test_max_requests_costs_nobody_a_connection(server, tmp_path):
     assert max(served) <= 20 and sum(served) >= 400
 
 
-def test_no_more_than_max_recycling_leave_at_once(server, tmp_path):
-    gate = Gate(tmp_path / "gate")
-    s = start_with(server, {"POOL_GATE": gate, "POOL_BIRTHS": tmp_path / "births"},
-                   sizing="static", max_servers=6, max_recycling=2)
-    old = set(s.wait_workers(6, "idle"))
-    gate.close()
-    s.signal(SIGHUP)
-    s.wait_until(lambda: len(lines(tmp_path / "births")) == 8, "two replacements")
-    assert len(old & set(s.workers())) == 4
-    assert {ask_pid(s) for _ in range(20)} <= old
-    asked = s.find_log(r"asked to leave (\d+) workers?: workers are being replaced")
-    assert sum(int(match.group(1)) for match in asked) == 2
-    gate.open()
-    s.wait_until(lambda: len(s.workers("idle")) == 6 and not old & set(s.workers()), "new ones")
-
-
 def test_workers_due_to_leave_go_on_serving_until_it_is_their_turn(server, tmp_path):
     gate = Gate(tmp_path / "gate")
     s = start_with(server, {"POOL_GATE": gate, "POOL_BIRTHS": tmp_path / "births"},

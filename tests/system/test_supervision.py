@@ -68,18 +68,18 @@ def signals_in(text):
 
 
 def test_hooks_around_a_restart(server):
-    """close, open, then the first new worker; the old one is told and forgotten."""
+    """close, open, then the first new worker; then the old one is told and forgotten."""
     s = server.start(server.program("hooks"), **ONE)
     (old,) = s.wait_workers(1, "idle")
     mark = s.mark()
     s.signal(SIGHUP)
-    s.wait_until(lambda: s.workers("idle") not in ([], [old]), "the new worker")
+    s.wait_log(f"hook delete_child_hook pid={old}$", mark)
     (new,) = s.wait_workers(1, "idle")
     hooks = [re.sub(r" slot=.*", "", hook) for hook in hooks_of(s, s.pid, mark)]
     assert hooks == [
         "restart_close_hook", "restart_open_hook",
-        f"cleanup_dead_child_hook pid={old} kind=0", f"delete_child_hook pid={old}",
-        "run_n_children_hook n=1", "pre_fork_hook kind=0", f"register_child pid={new} kind=0"]
+        "run_n_children_hook n=1", "pre_fork_hook kind=0", f"register_child pid={new} kind=0",
+        f"cleanup_dead_child_hook pid={old} kind=0", f"delete_child_hook pid={old}"]
 
 
 def test_hooks_around_a_worker_that_is_replaced(server):
