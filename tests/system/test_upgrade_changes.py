@@ -3,7 +3,6 @@ what runs beside the pool, and process 1.
 """
 
 import os
-import re
 import socket
 import subprocess
 from signal import SIGKILL
