@@ -306,7 +306,6 @@ class Crowd:
             mine = self.released
             while self.released == mine and not self.over.is_set():
                 self.turn.wait(PATIENCE)
-            self.holding -= 1
 
     def wait_holding(self, count):
         """Wait until so many requests are being held."""
@@ -316,6 +315,7 @@ class Crowd:
         """Let those that hold now finish."""
         with self.turn:
             self.released += 1
+            self.holding = 0
             self.turn.notify_all()
 
     def wait_done(self, count):
