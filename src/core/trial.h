@@ -26,7 +26,8 @@ struct pf_trial {
     bool on;
     uint64_t after;        /* births after this number are the new generation */
     unsigned surge;        /* of them are wanted */
-    unsigned size;         /* of the pool when it began */
+    unsigned size;         /* of the pool when it began ... */
+    unsigned alive;        /* ... with those on their way out */
     pf_time deadline;      /* they are to be ready by then; PF_NEVER: some time */
     enum pf_reason reason; /* why it failed; PF_REASON_NONE: it has not */
 };
