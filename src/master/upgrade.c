@@ -604,6 +604,7 @@ pf_upgrade_begin(struct pf_master *m)
     if (from->kind == PF_STATE_TRIAL) {
         pf_trial_begin(&m->pool, m->policy.reload_surge,
                        pf_time_after(m->now, m->policy.reload_timeout));
+        m->pool.trial.max_before = from->max_servers;
         u->stage = PF_UPGRADE_TRIAL;
         return;
     }
@@ -646,13 +647,22 @@ tend_replacing(struct pf_master *m)
 
 /* ---- in each turn ---------------------------------------------------------------------- */
 
+/* One of an earlier generation may be busy for long, and is no reason to keep a new one out
+ * for which there is room. */
+static bool
+has_room(const struct pf_master *m)
+{
+    return pf_pool_alive(&m->pool) <= m->policy.max_servers + m->policy.reload_surge;
+}
+
 /* Not before the server is ready for the first time, and not while workers of two
  * generations change places, unless births fail: then this is what may help. */
 static bool
 may_begin(const struct pf_master *m)
 {
     return m->upgrade.wanted != PF_UPGRADE_NOTHING && m->announced &&
-           (pf_rollover_pending(&m->pool) == 0 || pf_backoff_cautious(&m->pool.start));
+           (pf_rollover_pending(&m->pool) == 0 || has_room(m) ||
+            pf_backoff_cautious(&m->pool.start));
 }
 
 static void
