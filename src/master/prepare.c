@@ -349,6 +349,7 @@ pf_prepare_check(struct pf_startup *s)
 {
     int r = open_given(s);
 
+    s->listeners->rehearsal = true;
     if (r == 0)
         r = pf_privileges_check(s->config, s->error);
     if (r == 0) {
