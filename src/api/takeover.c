@@ -35,9 +35,9 @@ struct kept {
     bool used;
 };
 
-static struct pf_state *taken;     /* NULL: nothing, or not yet */
-static struct pf_listeners given;  /* came with it: from outside, or as they were left */
-static struct pf_error fault;      /* of what there was */
+static struct pf_state *taken;    /* NULL: nothing, or not yet */
+static struct pf_listeners given; /* came with it: from outside, or as they were left */
+static struct pf_error fault;     /* of what there was */
 static bool looked;
 static struct kept *kept; /* while it is sorted */
 static unsigned kept_count;
@@ -71,7 +71,8 @@ accept_state(struct pf_state *s)
     taken = s;
 }
 
-/* ---- inherited over execve(2) ---------------------------------------------------------- */
+/* ---- inherited over execve(2) ----------------------------------------------------------
+ */
 
 static void
 take(int fd)
@@ -89,7 +90,8 @@ take(int fd)
     accept_state(s);
 }
 
-/* ---- handed in by name, by whoever kept it while there was no master ------------------ */
+/* ---- handed in by name, by whoever kept it while there was no master ------------------
+ */
 
 static int
 store(void *context, const char *name, int fd, struct pf_error *error)
@@ -217,7 +219,8 @@ look_for_kept(void)
     forget_kept();
 }
 
-/* ---- what there is -------------------------------------------------------------------- */
+/* ---- what there is --------------------------------------------------------------------
+ */
 
 static void
 look_for_state(const char *text)

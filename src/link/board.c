@@ -50,8 +50,8 @@ pf_board_open(struct pf_board *b, unsigned capacity)
 {
     int r;
 
-    *b = (struct pf_board){
-        .capacity = capacity, .epoch = pf_clock_epoch(), .shared.fd = -1};
+    *b =
+        (struct pf_board){.capacity = capacity, .epoch = pf_clock_epoch(), .shared.fd = -1};
     r = pf_share_pages_open(&b->pages, capacity);
     if (r == 0)
         r = pf_share_object_open(&b->shared, sizeof *b->hints);

@@ -154,9 +154,9 @@ take_over_pid(struct pf_startup *s)
 static int
 write_pid(struct pf_startup *s)
 {
-    int r = s->from ? take_over_pid(s)
-                    : pf_daemon_write_pid(&s->daemonized, s->config->daemon.pid_file,
-                                          s->error);
+    int r = s->from
+                ? take_over_pid(s)
+                : pf_daemon_write_pid(&s->daemonized, s->config->daemon.pid_file, s->error);
 
     return blame(s, r, "pid_file", 0);
 }

@@ -7,9 +7,9 @@
  * place, and somebody else's if the last master died. Its end is seen by a pidfd either
  * way. One that ended meanwhile, or whose number belongs to a stranger by now, is left out
  * if it is not a child, and reaped in the first turn if it is. */
-#include "core/rollover.h"
 #include "link/state.h"
 
+#include "core/rollover.h"
 #include "log/log.h"
 #include "master/daemon.h"
 #include "master/master.h"
@@ -23,7 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- writing -------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------
+ */
 
 static void
 fill_process(const struct pf_master *m, struct pf_state *s)
@@ -166,7 +167,8 @@ pf_master_fill_state(const struct pf_master *m, struct pf_state *s)
     pf_master_fill_control(m, s);
 }
 
-/* ---- reading -------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------
+ */
 
 unsigned
 pf_state_slots_needed(const struct pf_state *s)
@@ -198,8 +200,7 @@ is_sane(const struct pf_master *m, const struct pf_state_worker *w)
     return w->slot < m->capacity && w->pid > 0 && w->birth > 0 &&
            w->kind <= PF_KIND_DEQUEUE && w->life < PF_LIFE_COUNT_OF &&
            pf_life_alive((enum pf_life)w->life) && w->step <= PF_STEP_KILL &&
-           w->reason < PF_REASON_COUNT_OF &&
-           m->pool.slots[w->slot].life == PF_LIFE_VACANT;
+           w->reason < PF_REASON_COUNT_OF && m->pool.slots[w->slot].life == PF_LIFE_VACANT;
 }
 
 /* A child that has ended is still there, until it is reaped. */
@@ -214,8 +215,7 @@ find_process(const struct pf_state *s, const struct pf_state_worker *w,
 }
 
 static void
-adopt_worker(struct pf_master *m, const struct pf_state *s,
-             const struct pf_state_worker *w)
+adopt_worker(struct pf_master *m, const struct pf_state *s, const struct pf_state_worker *w)
 {
     struct pf_child *child = &m->children[w->slot];
     const struct pf_cradle ends = {.slot = w->slot,

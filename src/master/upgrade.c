@@ -19,9 +19,9 @@
  * then the way back is open, and needs nothing but what this process holds: descriptors of
  * the old program and its files, and the state as it was handed over.
  *
- * A stop (SIGTERM, SIGQUIT) wins over everything: the reload is dropped, and workers of both
- * generations leave in order. A signal that comes while one program replaces the other stays
- * pending, and is the new one's first fact.
+ * A stop (SIGTERM, SIGQUIT) wins over everything: the reload is dropped, and workers of
+ * both generations leave in order. A signal that comes while one program replaces the other
+ * stays pending, and is the new one's first fact.
  *
  * Where there is no next program (docs/notes/0010) a reload is a restart of all workers:
  * REPLACING.
@@ -137,7 +137,8 @@ pf_upgrade_leave(struct pf_master *m)
     free_memory(&m->upgrade);
 }
 
-/* ---- the request ---------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------
+ */
 
 static int
 ask(struct pf_master *m, enum pf_upgrade_wish wish, const char *who, uint64_t *ret_number)
@@ -176,7 +177,8 @@ name_of(enum pf_upgrade_wish wish)
     return wish == PF_UPGRADE_RESTART ? "restart" : "reload";
 }
 
-/* ---- its end -------------------------------------------------------------------------- */
+/* ---- its end --------------------------------------------------------------------------
+ */
 
 static void
 rest(struct pf_master *m)
@@ -213,7 +215,8 @@ give_up_return(struct pf_master *m)
     m->setup.from = NULL;
 }
 
-/* ---- from one program to another ------------------------------------------------------ */
+/* ---- from one program to another ------------------------------------------------------
+ */
 
 static void
 let_through(void *context, int *fd)
@@ -349,7 +352,8 @@ go_back(struct pf_master *m, const char *reason)
     fail(m, reason);
 }
 
-/* ---- CHECK ---------------------------------------------------------------------------- */
+/* ---- CHECK ----------------------------------------------------------------------------
+ */
 
 struct verdict {
     bool can;
@@ -512,7 +516,8 @@ tend_check(struct pf_master *m)
     pf_process_signal(&u->child, SIGKILL);
 }
 
-/* ---- TRIAL and what follows ------------------------------------------------------------ */
+/* ---- TRIAL and what follows ------------------------------------------------------------
+ */
 
 static void
 finish(struct pf_master *m)
@@ -612,7 +617,8 @@ pf_upgrade_begin(struct pf_master *m)
     give_up_return(m);
 }
 
-/* ---- workers alone, or where there is no next program ---------------------------------------------------- */
+/* ---- workers alone, or where there is no next program
+ * ---------------------------------------------------- */
 
 static void
 begin_replacing(struct pf_master *m)
@@ -647,7 +653,8 @@ tend_replacing(struct pf_master *m)
     }
 }
 
-/* ---- in each turn ---------------------------------------------------------------------- */
+/* ---- in each turn ----------------------------------------------------------------------
+ */
 
 /* One of an earlier generation may be busy for long, and is no reason to keep a new one out
  * for which there is room. */

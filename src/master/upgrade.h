@@ -52,13 +52,13 @@ enum {
 
 struct pf_upgrade {
     enum pf_upgrade_stage stage;
-    uint64_t generation;           /* of programs, from 1 */
-    uint64_t number;               /* of the restart or reload that began last */
-    enum pf_upgrade_wish wish;     /* which of the two that is */
-    enum pf_upgrade_wish wanted;   /* the next one */
+    uint64_t generation;            /* of programs, from 1 */
+    uint64_t number;                /* of the restart or reload that began last */
+    enum pf_upgrade_wish wish;      /* which of the two that is */
+    enum pf_upgrade_wish wanted;    /* the next one */
     char who[PF_UPGRADE_WHO_BYTES]; /* asked for it first */
-    pf_time deadline;              /* of the stage */
-    uint64_t mark; /* REPLACING: births up to this number are replaced */
+    pf_time deadline;               /* of the stage */
+    uint64_t mark;                  /* REPLACING: births up to this number are replaced */
 
     struct pf_process child; /* CHECK; pid 0: none */
     int verdict;             /* where it says what it found; -1: none */
@@ -81,9 +81,9 @@ void pf_upgrade_begin(struct pf_master *m);
 /* In a new worker. */
 void pf_upgrade_leave(struct pf_master *m);
 
-/* Who (copied; named in the log) asks for a reload, or for the replacement of all workers. 0
- * and its number, for pf_control_tell() (ret_number may be NULL). It begins in this turn, or
- * when the one under way has ended, together with what else is asked for until then.
+/* Who (copied; named in the log) asks for a reload, or for the replacement of all workers.
+ * 0 and its number, for pf_control_tell() (ret_number may be NULL). It begins in this turn,
+ * or when the one under way has ended, together with what else is asked for until then.
  * -ESHUTDOWN: the server is stopping. */
 int pf_master_ask_reload(struct pf_master *m, const char *who, uint64_t *ret_number);
 int pf_master_ask_restart(struct pf_master *m, const char *who, uint64_t *ret_number);

@@ -29,8 +29,9 @@ PF_MUST_USE int pf_image_rename(struct pf_image *image, const char *path);
 void pf_image_leave(struct pf_image *image);
 
 /* Execute what is at its path, or (exe, an O_PATH descriptor; -1: none) that, with the same
- * arguments, where and with the umask it was started, and with the environment of this process and NAME=number
- * in addition. Returns only if it was refused: a negative errno, and nothing is changed. */
+ * arguments, where and with the umask it was started, and with the environment of this
+ * process and NAME=number in addition. Returns only if it was refused: a negative errno,
+ * and nothing is changed. */
 int pf_image_exec(const struct pf_image *image, int exe, const char *name, int number);
 
 #endif
