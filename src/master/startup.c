@@ -69,15 +69,6 @@ note(void *context, const char *text)
 }
 
 static void
-forget_state(struct pf_startup *s)
-{
-    if (s->from)
-        pf_state_free(s->from);
-    pf_memory_free(s->from, sizeof *s->from);
-    s->from = NULL;
-}
-
-static void
 forget_in_worker(void *context)
 {
     struct pf_startup *s = context;
@@ -86,7 +77,7 @@ forget_in_worker(void *context)
     pf_daemon_forget(&s->before);
     pf_prepare_forget_files(s);
     pf_image_leave(s->image);
-    forget_state(s);
+    pf_prepare_forget_state(s);
     pf_memory_free(s, sizeof *s);
 }
 
@@ -217,15 +208,17 @@ end_alone(void *context, int exit_code, const char *text)
     (void)pf_daemon_tell(&s->daemonized, exit_code, text);
 }
 
-/* The server before was replaced by this one, or has come back. */
+/* The server before was replaced by this one, or has come back, or had died. */
 static void
 take_over_alone(struct pf_startup *s)
 {
-    bool failed = s->from->kind == PF_STATE_ROLLBACK;
+    enum pf_state_kind kind = s->from->kind;
 
-    pf_renewal_tell(&s->renewal, failed ? s->from->reason : NULL);
+    if (kind == PF_STATE_ADOPT)
+        tell_ready(s);
+    else
+        pf_renewal_tell(&s->renewal, kind == PF_STATE_ROLLBACK ? s->from->reason : NULL);
     pf_prepare_commit(s);
-    s->from->kind = PF_STATE_ADOPT; /* there is nobody to go back to */
 }
 
 /* A server without workers takes over by serving. Nobody of the program before is there to
@@ -237,7 +230,7 @@ tell_ready_alone(void *context)
 
     pf_listeners_commit(s->listeners, note, NULL);
     (void)pf_listeners_retire(s->listeners, true);
-    if (s->from && s->from->kind != PF_STATE_ADOPT)
+    if (s->from)
         take_over_alone(s);
     else
         tell_ready(s);
@@ -343,14 +336,16 @@ answer(struct pf_startup *s)
     pf_process_exit(PREFORK_EXIT_OK);
 }
 
-/* The program that was here before has to go on. */
+/* Nothing of what was taken over is lost: workers serve there. Then the program that was
+ * here before goes on, or whoever keeps all that tries again. */
 static void
 give_back(struct pf_startup *s)
 {
-    if (!s->from || s->from->kind != PF_STATE_TRIAL)
-        return;
     pf_listeners_give_back(s->listeners);
     pf_prepare_return(s);
+    pf_daemon_forget(&s->daemonized);
+    if (s->from->kind != PF_STATE_TRIAL)
+        return;
     pf_signal_hand_over();
     pf_succession_return(s->from, s->image, s->error->text);
     pf_signal_take_back();
@@ -361,7 +356,7 @@ serve(struct pf_startup *s)
 {
     if (pf_prepare(s) == 0)
         s->config->daemon.alone ? run_alone(s) : run(s);
-    if (s->error->exit_code != PREFORK_EXIT_OK)
+    if (s->error->exit_code != PREFORK_EXIT_OK && s->from)
         give_back(s);
 }
 
@@ -419,7 +414,7 @@ pf_startup_run(const struct pf_startup_setup *setup, struct pf_error *error)
     pf_signal_forget();
     pf_master_clear_desk();
     pf_master_leave_office();
-    forget_state(s);
+    pf_prepare_forget_state(s);
     pf_memory_free(s, sizeof *s);
     return error->exit_code;
 }
