@@ -189,6 +189,12 @@ pf_board_say_outlet(struct pf_board *b, enum pf_outlet outlet, uint32_t mark)
 }
 
 uint32_t
+pf_board_outlet(const struct pf_board *b, enum pf_outlet outlet)
+{
+    return atomic_load(&b->hints->outlet_marks[outlet]);
+}
+
+uint32_t
 pf_board_take_log_broken(struct pf_board *b)
 {
     return atomic_exchange(&b->hints->log_broken, 0);
