@@ -629,21 +629,6 @@ begin_replacing(struct pf_master *m)
     m->deadline = m->now;
 }
 
-/* Who waits for the next one does not wait for old workers that take their time. */
-static void
-tend_replacing(struct pf_master *m)
-{
-    char text[TEXT_BYTES];
-
-    switch (pf_master_rollover(m, text, sizeof text)) {
-    case PF_ROLLOVER_UNDER_WAY: break;
-    case PF_ROLLOVER_DONE: succeed(m, text); break;
-    case PF_ROLLOVER_FAILED: fail(m, text); break;
-    }
-}
-
-/* ---- in each turn ---------------------------------------------------------------------- */
-
 /* Not before the server is ready for the first time, and not while workers of two
  * generations change places, unless births fail: then this is what may help. */
 static bool
@@ -652,6 +637,25 @@ may_begin(const struct pf_master *m)
     return m->upgrade.wanted != PF_UPGRADE_NOTHING && m->announced &&
            (pf_rollover_pending(&m->pool) == 0 || pf_backoff_cautious(&m->pool.start));
 }
+
+/* Who waits for the next one does not wait for old workers that take their time: when all
+ * have been asked to leave it begins, and its end is the end of both. */
+static void
+tend_replacing(struct pf_master *m)
+{
+    char text[TEXT_BYTES];
+
+    switch (pf_master_rollover(m, text, sizeof text)) {
+    case PF_ROLLOVER_UNDER_WAY:
+        if (may_begin(m))
+            rest(m);
+        break;
+    case PF_ROLLOVER_DONE: succeed(m, text); break;
+    case PF_ROLLOVER_FAILED: fail(m, text); break;
+    }
+}
+
+/* ---- in each turn ---------------------------------------------------------------------- */
 
 static void
 begin(struct pf_master *m)
