@@ -248,6 +248,7 @@ adopt_worker(struct pf_master *m, const struct pf_state *s,
                       .was_ready = w->was_ready,
                       .exempt = w->exempt,
                   });
+    pf_master_read_slot(m, w->slot); /* it may be further by now */
 }
 
 void
@@ -259,7 +260,7 @@ pf_master_adopt_workers(struct pf_master *m, const struct pf_state *s)
         adopt_worker(m, s, &s->workers[i]);
     if (s->outdated > 0)
         pf_pool_outdate_range(&m->pool, s->outdated_after, s->outdated);
-    m->announced = true;
+    m->announced = s->kind != PF_STATE_ADOPT;
 }
 
 void

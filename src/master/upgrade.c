@@ -516,26 +516,6 @@ tend_check(struct pf_master *m)
 
 /* ---- TRIAL and what follows ------------------------------------------------------------ */
 
-void
-pf_upgrade_begin(struct pf_master *m)
-{
-    struct pf_upgrade *u = &m->upgrade;
-    const struct pf_state *from = m->setup.from;
-
-    if (!from)
-        return;
-    if (from->kind == PF_STATE_TRIAL) {
-        pf_trial_begin(&m->pool, m->policy.reload_surge,
-                       pf_time_after(m->now, m->policy.reload_timeout));
-        u->stage = PF_UPGRADE_TRIAL;
-    } else if (from->kind == PF_STATE_ROLLBACK) {
-        fail(m, from->reason);
-        give_up_return(m);
-    } else {
-        give_up_return(m);
-    }
-}
-
 static void
 finish(struct pf_master *m)
 {
@@ -609,6 +589,28 @@ tend_leftovers(struct pf_master *m)
         return;
     if (pf_listeners_retire(m->setup.listeners, alone) > 0)
         m->deadline = pf_time_earlier(m->deadline, m->now + PF_PLAN_LOOK);
+}
+
+void
+pf_upgrade_begin(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+    const struct pf_state *from = m->setup.from;
+
+    if (!from) {
+        pf_listeners_commit(m->setup.listeners, note, NULL); /* what was left by another */
+        return;
+    }
+    if (from->kind == PF_STATE_TRIAL) {
+        pf_trial_begin(&m->pool, m->policy.reload_surge,
+                       pf_time_after(m->now, m->policy.reload_timeout));
+        u->stage = PF_UPGRADE_TRIAL;
+        return;
+    }
+    pf_listeners_commit(m->setup.listeners, note, NULL);
+    if (from->kind == PF_STATE_ROLLBACK)
+        fail(m, from->reason);
+    give_up_return(m);
 }
 
 /* ---- workers alone, or where there is no next program ---------------------------------------------------- */
