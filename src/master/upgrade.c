@@ -326,7 +326,26 @@ describe_return(struct pf_master *m, const char *reason)
     pf_master_fill_control(m, s);
 }
 
-/* Back. If the old program cannot be executed, the new one has to do. */
+/* Back is not possible. The old program's workers serve on where they did; whoever has to be
+ * born is of the new one. */
+static void
+stay(struct pf_master *m, const char *reason, int r)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+    struct pf_upgrade *u = &m->upgrade;
+    char text[2 * TEXT_BYTES];
+
+    call(m, app->restart_open_hook);
+    (void)snprintf(text, sizeof text,
+                   "%s; and the program that ran before cannot be executed again: %s",
+                   reason, strerror(-r));
+    pf_log(PREFORK_LOG_ERROR,
+           "reload %llu failed: %s; its workers serve on, with a master of the new one",
+           (unsigned long long)u->number, text);
+    pf_control_tell(m, u->number, false, text);
+    rest(m);
+}
+
 static void
 go_back(struct pf_master *m, const char *reason)
 {
@@ -346,9 +365,7 @@ go_back(struct pf_master *m, const char *reason)
     r = exec_with(u->state, u->text, u->text_bytes, m->setup.image,
                   find_executable(u->state));
     pf_signal_take_back();
-    pf_log(PREFORK_LOG_ERROR, "cannot go back to the program that ran before: %s",
-           strerror(-r));
-    fail(m, reason);
+    stay(m, reason, r);
 }
 
 /* ---- CHECK ---------------------------------------------------------------------------- */
@@ -666,7 +683,7 @@ begin(struct pf_master *m)
     m->upgrade.wanted = PF_UPGRADE_NOTHING;
     m->upgrade.number++;
     m->herald.reloading = true;
-    if (m->upgrade.wish == PF_UPGRADE_RELOAD && m->setup.image)
+    if (m->upgrade.wish == PF_UPGRADE_RELOAD && !m->setup.no_image)
         begin_check(m);
     else
         begin_replacing(m);
