@@ -39,7 +39,6 @@ pf_trial_begin(struct pf_pool *pool, unsigned surge, pf_time deadline)
         .after = pool->births,
         .surge = surge > 0 ? surge : 1,
         .size = is_replacing ? pool->rollover.size : pf_pool_serving(pool),
-        .alive = pf_pool_alive(pool),
         .deadline = deadline,
     };
     pool->surplus = 0;

@@ -59,8 +59,11 @@ fill_board(const struct pf_master *m, struct pf_state *s)
 }
 
 static void
-fill_pool(const struct pf_pool *pool, struct pf_state *s)
+fill_pool(const struct pf_master *m, struct pf_state *s)
 {
+    const struct pf_pool *pool = &m->pool;
+
+    s->max_servers = m->policy.max_servers;
     s->births = pool->births;
     s->outdated_after = pool->outdated_after;
     s->outdated = pool->outdated;
@@ -129,7 +132,7 @@ describe_worker(const struct pf_master *m, unsigned slot)
 void
 pf_master_fill_workers(const struct pf_master *m, struct pf_state *s)
 {
-    fill_pool(&m->pool, s);
+    fill_pool(m, s);
     s->worker_count = 0;
     for (unsigned i = 0; i < m->pool.used && s->worker_count < s->worker_capacity; i++) {
         if (pf_life_alive(m->pool.slots[i].life))

@@ -621,6 +621,7 @@ pf_upgrade_begin(struct pf_master *m)
     if (from->kind == PF_STATE_TRIAL) {
         pf_trial_begin(&m->pool, m->policy.reload_surge,
                        pf_time_after(m->now, m->policy.reload_timeout));
+        m->pool.trial.max_before = from->max_servers;
         u->stage = PF_UPGRADE_TRIAL;
         return;
     }
@@ -648,25 +649,17 @@ begin_replacing(struct pf_master *m)
     m->deadline = m->now;
 }
 
-/* Not before the server is ready for the first time, and not while workers of two
- * generations change places, unless births fail: then this is what may help. */
-static bool
-may_begin(const struct pf_master *m)
-{
-    return m->upgrade.wanted != PF_UPGRADE_NOTHING && m->announced &&
-           (pf_rollover_pending(&m->pool) == 0 || pf_backoff_cautious(&m->pool.start));
-}
-
 /* Who waits for the next one does not wait for old workers that take their time: when all
  * have been asked to leave it begins, and its end is the end of both. */
 static void
 tend_replacing(struct pf_master *m)
 {
+    bool is_awaited = m->upgrade.wanted != PF_UPGRADE_NOTHING;
     char text[TEXT_BYTES];
 
     switch (pf_master_rollover(m, text, sizeof text)) {
     case PF_ROLLOVER_UNDER_WAY:
-        if (may_begin(m))
+        if (is_awaited && pf_rollover_pending(&m->pool) == 0)
             rest(m);
         break;
     case PF_ROLLOVER_DONE: succeed(m, text); break;
@@ -675,6 +668,24 @@ tend_replacing(struct pf_master *m)
 }
 
 /* ---- in each turn ---------------------------------------------------------------------- */
+
+/* One of an earlier generation may be busy for long, and is no reason to keep a new one out
+ * for which there is room. */
+static bool
+has_room(const struct pf_master *m)
+{
+    return pf_pool_alive(&m->pool) <= m->policy.max_servers + m->policy.reload_surge;
+}
+
+/* Not before the server is ready for the first time, and not while workers of two
+ * generations change places, unless births fail: then this is what may help. */
+static bool
+may_begin(const struct pf_master *m)
+{
+    return m->upgrade.wanted != PF_UPGRADE_NOTHING && m->announced &&
+           (pf_rollover_pending(&m->pool) == 0 || has_room(m) ||
+            pf_backoff_cautious(&m->pool.start));
+}
 
 static void
 begin(struct pf_master *m)
