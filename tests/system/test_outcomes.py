@@ -3,21 +3,23 @@ says, what `prefork reload --wait` says and ends with, and who serves afterwards
 
 import os
 import re
+import resource
 import subprocess
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGABRT, SIGKILL, SIGTERM
 
 import psutil
 import pytest
 
+from certificates import certificates  # noqa: F401
 from clients import clients  # noqa: F401
-from support import PATIENCE, PREFORK, REPO, is_alive, wait_until
-from upgrades import (Site, births, ended, gate, held, needs_reload, site,  # noqa: F401
+from support import PATIENCE, PREFORK, REPO, is_alive, proc_fds, wait_until
+from upgrades import (Site, births, ended, gate, held, needs_reload, own_port, site,  # noqa: F401
                       started, wait_next_master)
 
 pytestmark = needs_reload
 ONE = {"sizing": "static", "max_servers": 1}
-FAILED, UNAVAILABLE = 75, 69
+FAILED, REFUSED, UNAVAILABLE = 75, 71, 69
 
 
 def literal(path):
@@ -88,6 +90,36 @@ def test_an_executable_that_is_gone_after_its_check(site):
     site.repair()
     site.deploy_next()
     site.succeed()
+
+
+def test_a_check_that_cannot_be_started(site):
+    """The master is out of descriptors."""
+    site = site()
+    s = site.start(**ONE)
+    limits = resource.prlimit(s.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(s.pid, resource.RLIMIT_NOFILE, (max(proc_fds(s.pid)) + 1, limits[1]))
+    site.hang_up()
+    s.wait_log("error: reload 1 failed: cannot check the new program: Too many open files; "
+               "what ran before goes on$")
+    assert site.reload().returncode in (FAILED, REFUSED)
+    resource.prlimit(s.pid, resource.RLIMIT_NOFILE, limits)
+    site.deploy_next()
+    s.wait_until(lambda: site.reload().returncode == 0, "a reload")  # it pauses after a refusal
+    assert site.serves() == site.version
+
+
+@pytest.mark.root
+def test_a_key_that_only_root_may_read(server, open_path, certificates):  # noqa: F811
+    """It was read at the start, and cannot be read again by the user that the server became."""
+    site = Site(server, open_path)
+    key = open_path / "key"
+    key.write_bytes(Path(certificates.server.key).read_bytes())
+    key.chmod(0o600)
+    words = f"SSL_cert_file={certificates.server.cert} SSL_key_file={key}"
+    s = site.start(**{**ONE, "port": f"{own_port()}/ssl {words}"}, user="nobody")
+    done = site.reload()
+    assert done.returncode == FAILED and "Permission denied" in done.stderr
+    assert s.workers()
 
 
 # ---- no way back ----
@@ -181,6 +213,19 @@ def test_a_master_that_is_killed_during_the_trial(site, gate):
     assert s.wait_exit() == -SIGKILL
     gate.open()
     wait_until(lambda: not any(is_alive(pid) for pid in workers), "the end of all workers")
+
+
+def test_a_new_master_that_crashes_without_a_keeper(site):
+    """There is nobody who could start another one: that is the end."""
+    site = site()
+    s = site.start(**ONE)
+    (worker,) = s.workers()
+    site.put(site.code, site.compile("broken", "-DLATE=abort()"))
+    done = site.reload()
+    assert (done.returncode, done.stderr) == (
+        UNAVAILABLE, f"prefork reload: process {s.pid} has ended before the reload did\n")
+    assert s.wait_exit() == -SIGABRT
+    wait_until(lambda: not is_alive(worker), "the end of its worker")
 
 
 def test_a_kept_master_that_is_killed_during_the_check(site):
