@@ -319,8 +319,6 @@ describe_return(struct pf_master *m, const char *reason)
     s->kind = PF_STATE_ROLLBACK;
     (void)snprintf(s->reason, sizeof s->reason, "%s", reason);
     pf_master_fill_workers(m, s);
-    s->outdated_after = from->births;
-    s->outdated = m->pool.births;
     s->reload = m->upgrade.number;
     s->wanted = m->upgrade.wanted;
     pf_master_fill_control(m, s);
