@@ -79,6 +79,7 @@ def test_what_is_said_of_one_that_is_rolled_back(site):
 # ---- refused by the system ----
 
 
+@pytest.mark.shows("hup:exec-fails")
 def test_an_executable_that_is_gone_after_its_check(site):
     """execve(2) is refused in the master's own process: nothing has changed."""
     site = site()
@@ -314,6 +315,7 @@ int main(int argc, char **argv)
 """
 
 
+@pytest.mark.shows("hook:restart_close_hook", "hook:restart_open_hook", "hup:new-configuration")
 def test_which_hooks_run_when(server, tmp_path):
     """main() runs again in the check, which ends before anything is started, and in the master;
     a reload that is refused runs nothing in the master."""
