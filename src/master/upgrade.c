@@ -647,17 +647,16 @@ begin_replacing(struct pf_master *m)
     m->deadline = m->now;
 }
 
-/* Who waits for the next one does not wait for old workers that take their time: when all
- * have been asked to leave it begins, and its end is the end of both. */
+/* The next one does not wait for old workers that were asked and take their time: the end
+ * of both is told then. */
 static void
 tend_replacing(struct pf_master *m)
 {
-    bool is_awaited = m->upgrade.wanted != PF_UPGRADE_NOTHING;
     char text[TEXT_BYTES];
 
     switch (pf_master_rollover(m, text, sizeof text)) {
     case PF_ROLLOVER_UNDER_WAY:
-        if (is_awaited && pf_rollover_pending(&m->pool) == 0)
+        if (m->upgrade.wanted != PF_UPGRADE_NOTHING && pf_rollover_pending(&m->pool) == 0)
             rest(m);
         break;
     case PF_ROLLOVER_DONE: succeed(m, text); break;
