@@ -106,7 +106,7 @@ def test_a_check_that_cannot_be_started(site):
     resource.prlimit(s.pid, resource.RLIMIT_NOFILE, limits)
     site.deploy_next()
     s.wait_until(lambda: site.reload().returncode == 0, "a reload")  # it pauses after a refusal
-    assert site.serves() == site.version
+    s.wait_until(lambda: site.serves() == site.version, "the new version")
 
 
 @pytest.mark.root
