@@ -138,7 +138,7 @@ open_master(struct pf_startup *s)
                               .fdstore = s->config->daemon.fdstore,
                               .daemonized = &s->daemonized,
                               .held = s->held,
-                              .image = find_obstacle(s) ? NULL : s->image,
+                              .image = s->image,
                               .no_image = find_obstacle(s),
                               .from = s->from,
                               .seed = seed(),

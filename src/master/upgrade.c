@@ -252,7 +252,26 @@ describe_return(struct pf_master *m, const char *reason)
         leave_alone(m, s);
 }
 
-/* Back. If the old program cannot be executed, the new one has to do. */
+/* Back is not possible. The old program's workers serve on where they did; whoever has to be
+ * born is of the new one. */
+static void
+stay(struct pf_master *m, const char *reason, int r)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+    struct pf_upgrade *u = &m->upgrade;
+    char text[2 * TEXT_BYTES];
+
+    call(m, app->restart_open_hook);
+    (void)snprintf(text, sizeof text,
+                   "%s; and the program that ran before cannot be executed again: %s",
+                   reason, strerror(-r));
+    pf_log(PREFORK_LOG_ERROR,
+           "reload %llu failed: %s; its workers serve on, with a master of the new one",
+           (unsigned long long)u->number, text);
+    pf_control_tell(m, u->number, false, text);
+    rest(m);
+}
+
 static void
 go_back(struct pf_master *m, const char *reason)
 {
@@ -272,9 +291,7 @@ go_back(struct pf_master *m, const char *reason)
     r = pf_succession_exec(&u->next, m->setup.image,
                            pf_succession_executable(u->next.state));
     pf_signal_take_back();
-    pf_log(PREFORK_LOG_ERROR, "cannot go back to the program that ran before: %s",
-           strerror(-r));
-    fail(m, reason);
+    stay(m, reason, r);
 }
 
 /* ---- CHECK ----------------------------------------------------------------------------
@@ -514,7 +531,7 @@ begin(struct pf_master *m)
     m->upgrade.wanted = PF_UPGRADE_NOTHING;
     m->upgrade.number++;
     m->herald.reloading = true;
-    if (m->upgrade.wish == PF_UPGRADE_RELOAD && m->setup.image)
+    if (m->upgrade.wish == PF_UPGRADE_RELOAD && !m->setup.no_image)
         begin_check(m);
     else
         begin_replacing(m);
