@@ -323,6 +323,7 @@ describe_return(struct pf_master *m, const char *reason)
     s->outdated = m->pool.births;
     s->reload = m->upgrade.number;
     s->wanted = m->upgrade.wanted;
+    s->score_used = m->score_used;
     pf_master_fill_control(m, s);
 }
 
@@ -403,6 +404,8 @@ fork_check(struct pf_master *m, int verdict)
     u->state->kind = PF_STATE_CHECK;
     u->state->fds[PF_STATE_FD_VERDICT] = verdict;
     u->state->fds[PF_STATE_FD_NOTIFY] = -1;
+    u->state->fds[PF_STATE_FD_SCORE] = -1;
+    u->state->fds[PF_STATE_FD_PAGES] = -1;
     u->state->worker_count = 0;
     (void)fflush(NULL);
     r = pf_process_fork(&u->child);
