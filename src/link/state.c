@@ -99,7 +99,7 @@ static const struct field worker_fields[] = {
     FIELD(TIME, pf_state_worker, signalled),  FIELD(FLAG, pf_state_worker, was_ready),
     FIELD(FLAG, pf_state_worker, exempt),     FIELD(NUMBER, pf_state_worker, channel),
     FIELD(NUMBER, pf_state_worker, wire),     FIELD(NUMBER, pf_state_worker, departures),
-    FIELD(LONG, pf_state_worker, score),
+    FIELD(LONG, pf_state_worker, score),      FIELD(UNSIGNED, pf_state_worker, log_kind),
 };
 
 /* A line's word, and what it is about: one struct, or the next of a table in the state. */

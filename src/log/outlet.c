@@ -58,6 +58,18 @@ pf_outlet_mark(enum pf_outlet outlet)
     return outlets[outlet].sink.mark;
 }
 
+enum pf_log_kind
+pf_outlet_kind(enum pf_outlet outlet)
+{
+    return outlets[outlet].sink.target.kind;
+}
+
+void
+pf_outlet_succeed(enum pf_outlet outlet, uint32_t mark)
+{
+    pf_sink_succeed(&outlets[outlet].sink, mark);
+}
+
 void
 pf_outlet_follow(enum pf_outlet outlet, const struct pf_outlet_link *link)
 {

@@ -37,6 +37,12 @@ PF_MUST_USE int pf_outlet_repair(enum pf_outlet outlet, pf_time now);
 int pf_outlet_fd(enum pf_outlet outlet);
 uint32_t pf_outlet_mark(enum pf_outlet outlet);
 
+/* What it is: another kind is written to in another way. */
+enum pf_log_kind pf_outlet_kind(enum pf_outlet outlet);
+
+/* Workers may have sinks of a process before this one, whose last mark was this. */
+void pf_outlet_succeed(enum pf_outlet outlet, uint32_t mark);
+
 /* ---- in a worker, which is handed its sinks ---- */
 
 struct pf_outlet_link {

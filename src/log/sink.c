@@ -39,6 +39,17 @@ next_mark(const struct pf_sink *s, enum pf_syslog_way way)
     return generation << WAY_BITS | (uint32_t)way;
 }
 
+void
+pf_sink_succeed(struct pf_sink *s, uint32_t mark)
+{
+    uint32_t way = s->mark & ((1U << WAY_BITS) - 1);
+
+    if (s->mark == 0)
+        return;
+    s->mark = mark;
+    s->mark = next_mark(s, (enum pf_syslog_way)way);
+}
+
 /* A machine's name as it stands in lines: without its domain. */
 static void
 find_host(struct pf_sink *s)

@@ -64,6 +64,10 @@ PF_MUST_USE int pf_sink_renew(struct pf_sink *s);
 /* The same for a syslog daemon that was lost, at most once in a second: -EAGAIN before. */
 PF_MUST_USE int pf_sink_repair(struct pf_sink *s, pf_time now);
 
+/* In the process that opened it: the marks of another process's sinks, up to this one, mean
+ * other descriptors. Nothing if it is not open. */
+void pf_sink_succeed(struct pf_sink *s, uint32_t mark);
+
 /* In a process that was forked: give up what only the owner needs. What the owner lost it
  * says itself. */
 void pf_sink_disown(struct pf_sink *s);

@@ -47,8 +47,12 @@ open_board(struct pf_master *m)
 {
     int r;
 
-    if (m->setup.from)
-        return pf_master_adopt_board(m, m->setup.from);
+    if (m->setup.from) {
+        r = pf_master_adopt_board(m, m->setup.from);
+        if (r == 0)
+            pf_master_succeed_outlets(m);
+        return r;
+    }
     r = pf_board_open(&m->board, m->capacity);
     if (r < 0)
         return r;

@@ -39,6 +39,7 @@ struct pf_child {
     int channel;    /* the master's end; -1: none, or the worker closed its end */
     int wire;       /* likewise, of child_communication */
     uint32_t marks[PF_OUTLET_COUNT]; /* of the sinks that it has, or has been sent */
+    unsigned log_kind;               /* of the sink that its log has: enum pf_log_kind */
     uint32_t words;                  /* of its page, when it was heard last */
     bool speaks;                     /* and there was more */
     bool told_unread;                /* that child_is_talking_hook does not read */
@@ -190,10 +191,11 @@ void pf_master_sweep_orphans(struct pf_master *m);
 
 /* reopen.c: open the outlets anew, as SIGUSR1 asks for (m NULL: there are no workers); hand
  * workers the sinks that they lack, and look after a broken one; note that a worker was
- * born with those there are. */
+ * born with those there are; workers may have those of a master before this one. */
 void pf_master_reopen_outlets(struct pf_master *m);
 void pf_master_tend_outlets(struct pf_master *m);
 void pf_master_note_outlets(struct pf_child *child);
+void pf_master_succeed_outlets(struct pf_master *m);
 
 /* publish.c: the line of a slot on the scoreboard: somebody is about to be born there
  * (true: it stands in the file too), it was a program that accepts by itself, it is

@@ -145,6 +145,7 @@ describe_worker(const struct pf_master *m, unsigned slot)
         .wire = child->wire,
         .departures = child->departures,
         .score = child->score,
+        .log_kind = child->log_kind,
     };
 }
 
@@ -256,7 +257,8 @@ adopt_worker(struct pf_master *m, const struct pf_state *s,
                                .channel = w->channel,
                                .wire = w->wire,
                                .departures = w->departures,
-                               .score = w->score};
+                               .score = w->score,
+                               .log_kind = w->log_kind};
     pf_board_adopt_slot(&m->board, w->slot, w->kind == PF_KIND_WORKER);
     pf_pool_adopt(&m->pool, w->slot,
                   &(struct pf_adopted){

@@ -128,6 +128,20 @@ pf_outlet_fd(enum pf_outlet outlet)
     return -1;
 }
 
+enum pf_log_kind
+pf_outlet_kind(enum pf_outlet outlet)
+{
+    (void)outlet;
+    return PF_LOG_STDERR;
+}
+
+void
+pf_outlet_succeed(enum pf_outlet outlet, uint32_t mark)
+{
+    (void)outlet;
+    (void)mark;
+}
+
 int
 pf_outlet_renew(enum pf_outlet outlet)
 {
