@@ -130,7 +130,7 @@ static const struct word words[] = {
 
 static const char *const fd_names[PF_STATE_FD_COUNT_OF] = {
     "board", "hints",   "wake",    "pass",  "pid",   "notify",
-    "store", "control", "verdict", "score", "pages",
+    "store", "control", "verdict", "score", "pages", "tickets",
 };
 
 static const char heading[] = "prefork-state";

@@ -51,6 +51,7 @@ enum pf_state_fd {
     PF_STATE_FD_VERDICT, /* CHECK: where the answer goes */
     PF_STATE_FD_SCORE,   /* the scoreboard's file, locked */
     PF_STATE_FD_PAGES,   /* the same, for the pages of workers */
+    PF_STATE_FD_TICKETS, /* TRIAL, ROLLBACK: keys of TLS sessions */
     PF_STATE_FD_COUNT_OF,
 };
 

@@ -211,6 +211,8 @@ open_listeners(struct pf_startup *s)
             return blame(s, r, "port", i);
     }
     pf_tls_prepare(s->listeners);
+    if (s->from)
+        pf_tls_take_over(s->listeners, s->from->fds[PF_STATE_FD_TICKETS]);
     return 0;
 }
 
@@ -427,6 +429,8 @@ pf_prepare_forget_files(struct pf_startup *s)
 {
     for (unsigned i = 0; s->from && i < s->from->file_count; i++)
         pf_fd_close(&s->from->files[i].fd);
+    if (s->from)
+        pf_fd_close(&s->from->fds[PF_STATE_FD_TICKETS]);
     if (s->from && !s->keeps_score) {
         pf_fd_close(&s->from->fds[PF_STATE_FD_SCORE]);
         pf_fd_close(&s->from->fds[PF_STATE_FD_PAGES]);

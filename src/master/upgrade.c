@@ -36,6 +36,7 @@
 #include "master/master.h"
 #include "master/tags.h"
 #include "net/handed.h"
+#include "net/tls.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/memory.h"
@@ -272,9 +273,11 @@ become_next(struct pf_master *m)
     call(m, app->restart_close_hook);
     pf_master_fill_state(m, u->state);
     u->state->kind = PF_STATE_TRIAL;
+    u->state->fds[PF_STATE_FD_TICKETS] = pf_tls_hand_over(m->setup.listeners, m->now);
     pf_signal_hand_over();
     r = exec_with(u->state, u->text, u->text_bytes, m->setup.image, -1);
     pf_signal_take_back();
+    pf_fd_close(&u->state->fds[PF_STATE_FD_TICKETS]);
     call(m, app->restart_open_hook);
     (void)snprintf(reason, sizeof reason, "cannot execute %s: %s", m->setup.image->path,
                    strerror(-r));
