@@ -301,16 +301,6 @@ pf_score_file_open(struct pf_score_file *f, const char *path, unsigned records,
     return r < 0 ? give_up(f, path, r, error) : 0;
 }
 
-static bool
-is_at(int fd, const char *path)
-{
-    struct stat ours;
-    struct stat there;
-
-    return fd >= 0 && fstat(fd, &ours) == 0 && lstat(path, &there) == 0 &&
-           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
-}
-
 /* May it be put there? 1: over what is there. */
 static int
 look(const char *path, int before, struct pf_error *error)
@@ -319,7 +309,7 @@ look(const char *path, int before, struct pf_error *error)
     bool replace;
     int r;
 
-    if (is_at(before, path))
+    if (pf_score_found_is_at(before, path))
         return 1;
     r = pf_score_found_take(path, &found, error);
     replace = found.fd >= 0;
@@ -366,7 +356,7 @@ read_handed(struct pf_score_file *f, const char *name, struct pf_score_head *hea
     struct stat st;
 
     if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode) || !same_file(f->fd, f->page_fd) ||
-        !is_at(f->fd, f->path))
+        !pf_score_found_is_at(f->fd, f->path))
         return -ESTALE;
     if (pread(f->fd, head, sizeof *head, 0) != (ssize_t)sizeof *head ||
         memcmp(head->magic, PF_SCORE_MAGIC, sizeof head->magic) != 0 ||
@@ -378,7 +368,7 @@ read_handed(struct pf_score_file *f, const char *name, struct pf_score_head *hea
     return st.st_size < file_bytes(f) ? -EBADMSG : 0;
 }
 
-/* The lock is taken where the master before could hand over no more than descriptors. */
+/* It came with the descriptor, unless somebody has released it. */
 static int
 take_lock(const struct pf_score_file *f)
 {

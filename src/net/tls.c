@@ -177,7 +177,8 @@ pf_tls_before_fork(const struct pf_listeners *listeners, pf_time now)
     }
 }
 
-/* ---- sessions over a reload ----------------------------------------------------------- */
+/* ---- sessions over a reload -----------------------------------------------------------
+ */
 
 /* Keys of the port behind a listener, which has the same number in every master. */
 struct handed {

@@ -26,7 +26,7 @@ struct pf_tls_context {
     bool (*judge)(struct prefork_conn *c, bool good, int depth, const char *subject,
                   const char *reason, void *data);
     void *data;
-    bool verifies; /* clients' certificates */
+    bool verifies;                         /* clients' certificates */
     unsigned char id[PF_CONTEXT_ID_BYTES]; /* of its sessions */
     struct pf_ticket_keys tickets;
 };
