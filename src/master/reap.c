@@ -72,7 +72,8 @@ tell_other(void *context, pid_t pid, int wait_status)
 bool
 pf_master_reaps_others(const struct pf_master *m)
 {
-    return pf_master_runs_programs(m) || m->setup.recipe->app.other_child_died_hook;
+    return pf_master_runs_programs(m) || m->setup.recipe->app.other_child_died_hook ||
+           m->is_init;
 }
 
 void

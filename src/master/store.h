@@ -30,7 +30,6 @@ struct pf_store {
     uint64_t ends_now; /* workers that were reaped so far */
     bool pending;      /* not all of it was taken */
     bool withdrawn;    /* what the next service must not get back is removed */
-    int exe;           /* the executable, -1: not known */
 
     /* What is stored: -1, nothing. */
     int fds[PF_STATE_FD_COUNT_OF];
@@ -47,7 +46,7 @@ struct pf_store {
     size_t buffer_bytes;
 };
 
-#define PF_STORE_NONE ((struct pf_store){.fd = -1, .exe = -1})
+#define PF_STORE_NONE ((struct pf_store){.fd = -1})
 
 /* Room for descriptors that so many workers, and all else, need. */
 unsigned pf_store_room(unsigned capacity);

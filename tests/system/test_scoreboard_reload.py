@@ -1,13 +1,14 @@
 """The scoreboard's file over a reload: what goes on in it, and when there is another one."""
 
 import os
+from signal import SIGKILL
 
 import pytest
 
 from clients import clients  # noqa: F401
 from scoreboard import Scores
-from support import PATIENCE, wait_until
-from upgrades import held, needs_reload, site  # noqa: F401
+from support import EXAMPLES, PATIENCE, proc_fds, wait_until
+from upgrades import held, needs_reload, site, wait_next_master  # noqa: F401
 
 pytestmark = needs_reload
 POOL = {"sizing": "static", "max_servers": 3}
@@ -184,3 +185,20 @@ def test_the_scoreboard_comes_and_goes(scored):
     site.configure(scoreboard_path=scores.path)
     reload_to_next(site)
     wait_idle(site, scores)
+
+
+def test_it_goes_on_after_the_death_of_a_master(server, tmp_path):
+    """The keeper has it: the same file and lines; only the process is another one."""
+    scores = Scores(tmp_path / "scoreboard")
+    s = server.start(EXAMPLES / "echo", keeper=1, scoreboard_path=scores.path, **POOL)
+    workers = set(s.wait_workers(POOL["max_servers"]))
+    s.wait_until(lambda: scores.states() == "___", "an idle pool")
+    s.wait_until(lambda: "prefork-state" in str(proc_fds(s.process.pid)), "a whole shelf")
+    head, file, lines = scores.head(), inode(scores.path), scores.lines()
+    os.kill(s.pid, SIGKILL)
+    s.pid = wait_next_master(s, s.pid, POOL["max_servers"])
+    s.wait_until(lambda: scores.head()["pid"] == s.pid, "the next master in the head")
+    assert scores.head() == {**head, "pid": s.pid} and inode(scores.path) == file
+    assert scores.lines() == lines and set(scores.by_pid()) == workers and scores.is_held()
+    assert s.stop() == 0
+    assert not scores.path.exists()

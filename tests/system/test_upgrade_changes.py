@@ -183,14 +183,15 @@ def test_a_loop_of_its_own(site):
 
 
 def test_clients_that_go_after_a_reload(site, clients):
-    """on_client_disconnect: the new master hears of clients of old workers, and of new ones."""
+    """on_client_disconnect: the new master hears of clients of old workers, and of new ones,
+    who do not look at them themselves."""
     site = site()
-    s = started(site, **POOL, graceful_timeout=2 * PATIENCE)
-    old, old_pid = held(site, clients)
+    s = started(site, **POOL, graceful_timeout=2 * PATIENCE, env={"SLOW": "1500"})
+    old, old_pid = held(site, clients, "slow")
     site.deploy_next()
     reload = site.start_reload()
     s.wait_until(lambda: site.serves() == "v2", "the new version")
-    new, new_pid = held(site, clients)
+    new, new_pid = held(site, clients, "slow")
     events = site.directory / "events"
     for client, pid in (old, old_pid), (new, new_pid):
         client.hang_up()

@@ -363,9 +363,9 @@ def fail_and_recover(site, pattern=""):
     site.succeed()
 
 
-def held(site, clients):
+def held(site, clients, word="hold"):
     """A client that a worker is busy with: the client, and the worker's pid."""
-    client = clients.send(site.server, "hold\n")
+    client = clients.send(site.server, f"{word}\n")
     version, pid = client.hear()
     assert version == site.version
     return client, int(pid)
