@@ -7,21 +7,24 @@ from support import PATIENCE, Log
 from upgrades import held, needs_reload, site  # noqa: F401
 
 pytestmark = needs_reload
-POOL = {"sizing": "static", "max_servers": 2, "graceful_timeout": 4 * PATIENCE}
+POOL = {"sizing": "static", "max_servers": 6, "graceful_timeout": 4 * PATIENCE}
 
 
-def started(site, **settings):
+def started(site):
     """A site's server with an access log, whose path this gives too."""
     path = site.directory / "access"
-    site.start(access_log_path=path, **{**POOL, **settings})
+    site.start(access_log_path=path, **POOL)
     return site, path
 
 
-def reload_beside(site):
-    """The next version serves, while old workers drain."""
+def reload_beside(site, *busy):
+    """The next version serves, and of the workers from before only these are left."""
+    old = set(site.server.workers())
     site.deploy_next()
     done = site.reload()
     assert done.returncode == 0, done.stderr + site.server.describe()
+    site.server.wait_until(lambda: old & set(site.server.workers()) <= set(busy),
+                           "the end of the others")
 
 
 def rotate(site, path, name):
@@ -51,7 +54,7 @@ def test_a_rotation_reaches_a_worker_that_drains(site, clients):
     """One after the reload; the mark of the new file is none that the worker has."""
     site, path = started(site())
     client, pid = held(site, clients)
-    reload_beside(site)
+    reload_beside(site, pid)
     old = rotate(site, path, "old")
     finish(client, site, path, pid)
     assert lines_of(old, pid) == 0
@@ -59,12 +62,12 @@ def test_a_rotation_reaches_a_worker_that_drains(site, clients):
 
 def test_rotations_before_and_after(site, clients):
     """Each generation counts on where the last one stopped."""
-    site, path = started(site(), max_servers=6)
+    site, path = started(site())
     all_clients = []
     for n in range(2):
         all_clients.append(held(site, clients))
         rotate(site, path, f"before-{n}")
-        reload_beside(site)
+        reload_beside(site, *(pid for _, pid in all_clients))
         rotate(site, path, f"after-{n}")
     for client, pid in all_clients:
         finish(client, site, path, pid)
@@ -75,7 +78,7 @@ def test_a_rotation_that_nobody_told_before_the_reload(site, clients):
     site, path = started(site())
     client, pid = held(site, clients)
     path.rename(path.with_name("old"))
-    reload_beside(site)
+    reload_beside(site, pid)
     finish(client, site, path, pid)
 
 
@@ -85,7 +88,7 @@ def test_another_path_is_everybodys(site, clients):
     (one, first), (two, second) = held(site, clients), held(site, clients)
     new = path.with_name("new")
     site.configure(access_log_path=new)
-    reload_beside(site)
+    reload_beside(site, first, second)
     finish(one, site, new, first)
     rotate(site, new, "old")
     finish(two, site, new, second)
@@ -108,11 +111,11 @@ def test_without_an_access_log_the_old_ones_lines_go_on(site, clients):
     site, path = started(site())
     (one, first), (two, second) = held(site, clients), held(site, clients)
     site.configure(access_log_path=None)
-    reload_beside(site)
+    reload_beside(site, first, second)
     finish(one, site, path, first)
     new = path.with_name("new")
     site.configure(access_log_path=new)
-    reload_beside(site)
+    reload_beside(site, second)
     finish(two, site, new, second)
 
 
@@ -122,10 +125,10 @@ def test_a_log_of_another_kind_is_not_handed_on(site, server, clients):
     client, pid = held(site, clients)
     log = site.directory / "log"
     site.configure(log_file=log)
-    reload_beside(site)
+    reload_beside(site, pid)
     site.server.logs.append(Log(log))
     site.server.wait_log("generation 2 serves")
     finish(client, site, path, pid)
     site.configure(log_file=None)
     reload_beside(site)
-    site.server.wait_until(lambda: site.serves() == site.version, "the new version")
+    assert site.serves() == site.version
