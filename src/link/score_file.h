@@ -19,12 +19,12 @@ enum pf_score_damage {
 };
 
 struct pf_score_file {
-    const char *path; /* borrowed; NULL: there is no file */
-    int directory;    /* of the file, for its removal; the master's */
-    int fd;           /* of the master, which holds the lock by it */
-    int page_fd;      /* the same file without the lock: for the pages of workers */
-    uint64_t number;  /* the caller's: tells it from other files that workers may have */
-    unsigned beside;  /* a part of its name beside its place; 0: it is there */
+    const char *path;  /* borrowed; NULL: there is no file */
+    int directory;     /* of the file, for its removal; the master's */
+    int fd;            /* of the master, which holds the lock by it */
+    int page_fd;       /* the same file without the lock: for the pages of workers */
+    uint64_t number;   /* the caller's: tells it from other files that workers may have */
+    unsigned beside;   /* a part of its name beside its place; 0: it is there */
     unsigned records;  /* there can be */
     uint64_t *page;    /* where a page is put together */
     size_t page_bytes; /* of each of them */

@@ -97,7 +97,7 @@ struct pf_state_worker {
     pf_time born, asked, signalled;
     bool was_ready, exempt;
     int channel, wire, departures; /* -1: none */
-    unsigned log_kind; /* of the log that it writes: enum pf_log_kind */
+    unsigned log_kind;             /* of the log that it writes: enum pf_log_kind */
     uint64_t score; /* number of the scoreboard's file that it writes to; 0: to none */
 };
 

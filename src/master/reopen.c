@@ -14,9 +14,10 @@
  * started with.
  *
  * The next master (docs/notes/0010) opens outlets of its own, and all workers are handed
- * these, so that a rotation reaches those of every generation. Its marks follow the one that
- * stands on the board, or another file could have the mark of one that a worker has. Who
- * was born with another kind of log keeps that: it would not know how to write to this one.
+ * these, so that a rotation reaches those of every generation. Its marks follow the one
+ * that stands on the board, or another file could have the mark of one that a worker has.
+ * Who was born with another kind of log keeps that: it would not know how to write to this
+ * one.
  *
  * A worker that finds a syslog daemon gone says so on the board and rings. The daemon is
  * called again at most once in a second, and only while somebody has something to say. */
