@@ -496,6 +496,18 @@ pf_prepare_forget_state(struct pf_startup *s)
     s->from = NULL;
 }
 
+/* Its descriptors are in the state, and so somebody else's to close. */
+void
+pf_prepare_forget_score(struct pf_startup *s)
+{
+    if (s->keeps_score) {
+        s->score_file.fd = -1;
+        s->score_file.page_fd = -1;
+    }
+    pf_score_file_leave(&s->score_file);
+    s->keeps_score = true; /* whichever it is, it is not removed */
+}
+
 void
 pf_prepare_return(struct pf_startup *s)
 {

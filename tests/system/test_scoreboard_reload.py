@@ -114,8 +114,9 @@ def test_another_file_has_the_old_workers_too(scored, clients, tmp_path, moved):
     wait_idle(site, new)
 
 
+@pytest.mark.parametrize("how", ["crashes in its init", "refuses before its loop"])
 @pytest.mark.parametrize("change", ["nothing", "larger", "moved"])
-def test_a_reload_that_fails_leaves_it_alone(scored, clients, tmp_path, change):
+def test_a_reload_that_fails_leaves_it_alone(scored, clients, tmp_path, change, how):
     """The old master goes on with its file; of another one nothing is left."""
     site, scores = scored
     file, client_and_pid = inode(scores.path), held(site, clients)
@@ -124,7 +125,7 @@ def test_a_reload_that_fails_leaves_it_alone(scored, clients, tmp_path, change):
                "moved": {"scoreboard_path": tmp_path / "moved"}}[change]
     settings = dict(site.settings)
     site.configure(**changes)
-    site.break_code("crashes in its init")
+    site.break_code(how)
     site.fail()
     client, pid = client_and_pid
     assert inode(scores.path) == file and scores.is_held()
