@@ -182,16 +182,16 @@ pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready)
     return pf_board_idle(b) < wake_below;
 }
 
-void
-pf_board_say_outlet(struct pf_board *b, enum pf_outlet outlet, uint32_t mark)
-{
-    atomic_store(&b->hints->outlet_marks[outlet], mark);
-}
-
 uint32_t
 pf_board_outlet(const struct pf_board *b, enum pf_outlet outlet)
 {
     return atomic_load(&b->hints->outlet_marks[outlet]);
+}
+
+void
+pf_board_say_outlet(struct pf_board *b, enum pf_outlet outlet, uint32_t mark)
+{
+    atomic_store(&b->hints->outlet_marks[outlet], mark);
 }
 
 uint32_t

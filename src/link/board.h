@@ -124,8 +124,9 @@ uint32_t pf_board_take_lowest(struct pf_board *b);
  * worker becomes ready. True: fewer are idle already; nobody will wake the master. */
 bool pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready);
 
-/* Workers should write to the sink of this mark; what was said last; and the mark of a sink
- * of the log that a worker found broken since the last call, 0: none did. */
+/* The mark of the sink that workers should write to: as it stands there (0: none was
+ * named), and from now on; and the mark of a sink of the log that a worker found broken
+ * since the last call, 0: none did. */
 void pf_board_say_outlet(struct pf_board *b, enum pf_outlet outlet, uint32_t mark);
 uint32_t pf_board_outlet(const struct pf_board *b, enum pf_outlet outlet);
 uint32_t pf_board_take_log_broken(struct pf_board *b);

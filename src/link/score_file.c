@@ -17,6 +17,10 @@
  *
  * The directory is held open, so that the file can be removed from another root directory.
  *
+ * A master that takes over from another one goes on with its file, whose workers have it
+ * mapped. Where that cannot be (another path, more records) the new file stays beside its
+ * place until there is no way back: then it is put there, as at a start.
+ *
  * Not here: what stands at the path already (score_found.c); when to write what
  * (master/publish.c). */
 #include "link/score_file.h"
@@ -116,12 +120,20 @@ pf_score_file_damage(const struct pf_score_file *f)
 
 /* ---- opening --------------------------------------------------------------------- */
 
-/* A path beside the file's, where it is made: one that nobody can have taken, by chance or
- * foresight. 0 or -ENAMETOOLONG. */
-static int
-name_beside(const char *path, char name[static PATH_MAX])
+/* What stands where in a name beside the file's, where it is made: such that nobody can
+ * have taken it, by chance or foresight. */
+static unsigned
+choose_beside(void)
 {
-    int n = snprintf(name, PATH_MAX, "%s.%08x", path, (unsigned)arc4random());
+    return 1 + arc4random_uniform(UINT32_MAX);
+}
+
+/* Where it is now. 0 or -ENAMETOOLONG. */
+static int
+name_present(const struct pf_score_file *f, const char *path, char name[static PATH_MAX])
+{
+    int n = f->beside ? snprintf(name, PATH_MAX, "%s.%08x", path, f->beside)
+                      : snprintf(name, PATH_MAX, "%s", path);
 
     return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
@@ -174,16 +186,20 @@ put_head(struct pf_score_file *f, const char *name, int64_t started)
     return put(f, 0, f->page, f->page_bytes);
 }
 
-/* 0, or a negative errno; -EEXIST: something is at the path by now. */
+/* 0, or a negative errno; -EEXIST: something is at the path by now. Then, and after every
+ * failure, it is not beside it any more either. */
 static int
-put_in_place(const char *beside, const char *path, bool replace)
+put_in_place(struct pf_score_file *f, bool replace)
 {
-    if (replace)
-        return rename(beside, path) < 0 ? -errno : 0;
-    if (link(beside, path) < 0)
-        return -errno;
-    (void)unlink(beside); /* it has its own name now */
-    return 0;
+    char beside[PATH_MAX];
+    int r = name_present(f, f->path, beside);
+
+    if (r == 0 && (replace ? rename(beside, f->path) : link(beside, f->path)) < 0)
+        r = -errno;
+    if (r < 0 || !replace)
+        (void)unlink(beside); /* it has its own name now, or none */
+    f->beside = 0;
+    return r;
 }
 
 /* The last name of the path. */
@@ -212,10 +228,10 @@ open_directory(struct pf_score_file *f)
 }
 
 static int
-make(struct pf_score_file *f, const char *name, int64_t started, bool replace)
+make(struct pf_score_file *f, const char *name, int64_t started)
 {
     char beside[PATH_MAX];
-    int r = name_beside(f->path, beside);
+    int r = name_present(f, f->path, beside);
 
     if (r == 0)
         r = open_directory(f);
@@ -223,8 +239,6 @@ make(struct pf_score_file *f, const char *name, int64_t started, bool replace)
         r = make_file(f, beside);
     if (r == 0)
         r = put_head(f, name, started);
-    if (r == 0)
-        r = put_in_place(beside, f->path, replace);
     if (r < 0 && f->fd >= 0)
         (void)unlink(beside);
     return r;
@@ -244,6 +258,27 @@ tell_left(const char *path, const struct pf_score_head *head,
     told_left(context, text);
 }
 
+static int
+give_up(struct pf_score_file *f, const char *path, int r, struct pf_error *error)
+{
+    pf_score_file_leave(f);
+    return pf_score_found_refuse(path, -r, error);
+}
+
+static void
+init(struct pf_score_file *f, const char *path, unsigned records)
+{
+    *f = (struct pf_score_file){
+        .path = path,
+        .directory = -1,
+        .fd = -1,
+        .page_fd = -1,
+        .records = records,
+        .page_bytes = pf_share_page_bytes(),
+        .page = pf_memory_new(pf_share_page_bytes()),
+    };
+}
+
 int
 pf_score_file_open(struct pf_score_file *f, const char *path, unsigned records,
                    const char *name, int64_t started,
@@ -255,24 +290,125 @@ pf_score_file_open(struct pf_score_file *f, const char *path, unsigned records,
 
     if (r < 0)
         return r;
-    *f = (struct pf_score_file){
-        .path = path,
-        .directory = -1,
-        .fd = -1,
-        .page_fd = -1,
-        .records = records,
-        .page_bytes = pf_share_page_bytes(),
-        .page = pf_memory_new(pf_share_page_bytes()),
-    };
-    r = f->page ? make(f, name, started, found.fd >= 0) : -ENOMEM;
+    init(f, path, records);
+    f->beside = choose_beside();
+    r = f->page ? make(f, name, started) : -ENOMEM;
+    if (r == 0)
+        r = put_in_place(f, found.fd >= 0);
     if (r == 0 && found.fd >= 0)
         tell_left(path, &found.head, told_left, context);
     pf_fd_close(&found.fd);
+    return r < 0 ? give_up(f, path, r, error) : 0;
+}
+
+/* May it be put there? 1: over what is there. */
+static int
+look(const char *path, int before, struct pf_error *error)
+{
+    struct pf_score_found found;
+    bool replace;
+    int r;
+
+    if (pf_score_found_is_at(before, path))
+        return 1;
+    r = pf_score_found_take(path, &found, error);
+    replace = found.fd >= 0;
+    pf_fd_close(&found.fd);
+    return r < 0 ? r : replace;
+}
+
+int
+pf_score_file_make(struct pf_score_file *f, const char *path, unsigned records,
+                   const char *name, int64_t started, int before, struct pf_error *error)
+{
+    int r = look(path, before, error);
+
+    if (r < 0)
+        return r;
+    init(f, path, records);
+    f->beside = choose_beside();
+    r = f->page ? make(f, name, started) : -ENOMEM;
+    return r < 0 ? give_up(f, path, r, error) : 0;
+}
+
+int
+pf_score_file_settle(struct pf_score_file *f, int before, struct pf_error *error)
+{
+    char beside[PATH_MAX];
+    int r = look(f->path, before, error);
+
     if (r < 0) {
-        pf_score_file_leave(f);
-        return pf_score_found_refuse(path, -r, error);
+        if (name_present(f, f->path, beside) == 0)
+            (void)unlink(beside);
+        f->beside = 0;
+        return r;
     }
-    return 0;
+    r = put_in_place(f, r > 0);
+    return r < 0 ? pf_score_found_refuse(f->path, -r, error) : 0;
+}
+
+/* ---- taking over ----------------------------------------------------------------- */
+
+/* 0: a whole scoreboard of a server of this name; its records are those of f. */
+static int
+read_handed(struct pf_score_file *f, const char *name, struct pf_score_head *head)
+{
+    struct stat st;
+
+    if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode) || !same_file(f->fd, f->page_fd) ||
+        !pf_score_found_is_at(f->fd, f->path))
+        return -ESTALE;
+    if (pread(f->fd, head, sizeof *head, 0) != (ssize_t)sizeof *head ||
+        memcmp(head->magic, PF_SCORE_MAGIC, sizeof head->magic) != 0 ||
+        head->order != PF_SCORE_ORDER || head->version != PF_SCORE_VERSION ||
+        head->head_bytes != f->page_bytes || head->stride != f->page_bytes ||
+        strncmp(head->name, name, sizeof head->name - 1) != 0 || head->records < f->records)
+        return -EBADMSG;
+    f->records = head->records;
+    return st.st_size < file_bytes(f) ? -EBADMSG : 0;
+}
+
+/* It came with the descriptor, unless somebody has released it. */
+static int
+take_lock(const struct pf_score_file *f)
+{
+    const struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    return fcntl(f->fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+static int
+put_pid(struct pf_score_file *f, const struct pf_score_head *head)
+{
+    const int32_t pid = (int32_t)getpid();
+
+    return pid == head->pid ? 0
+                            : put(f, offsetof(struct pf_score_head, pid), &pid, sizeof pid);
+}
+
+int
+pf_score_file_adopt(struct pf_score_file *f, const char *path, unsigned records,
+                    const char *name, int fd, int page_fd)
+{
+    struct pf_score_head head;
+    int r;
+
+    init(f, path, records);
+    f->fd = fd;
+    f->page_fd = page_fd;
+    r = f->page ? read_handed(f, name, &head) : -ENOMEM;
+    if (r == 0)
+        r = open_directory(f);
+    if (r == 0)
+        r = take_lock(f);
+    if (r == 0)
+        r = put_pid(f, &head);
+    if (r < 0) {
+        f->fd = -1; /* they stay the caller's */
+        f->page_fd = -1;
+        pf_score_file_leave(f);
+    }
+    return r;
 }
 
 /* ---- a worker's side, and the end ------------------------------------------------ */
@@ -297,11 +433,11 @@ pf_score_file_leave(struct pf_score_file *f)
 static int
 remove_ours(const struct pf_score_file *f)
 {
-    const char *name = name_of(f->path);
+    char name[PATH_MAX];
     struct stat ours;
     struct stat there;
 
-    if (fstat(f->fd, &ours) < 0 ||
+    if (name_present(f, name_of(f->path), name) < 0 || fstat(f->fd, &ours) < 0 ||
         fstatat(f->directory, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     if (ours.st_dev != there.st_dev || ours.st_ino != there.st_ino)
@@ -317,4 +453,19 @@ pf_score_file_close(struct pf_score_file *f)
 
     pf_score_file_leave(f);
     return r;
+}
+
+int
+pf_score_file_remove(const char *path, int *fd, int *page_fd)
+{
+    struct pf_score_file f = {
+        .path = path, .directory = -1, .fd = *fd, .page_fd = *page_fd};
+    int r = *fd >= 0 ? open_directory(&f) : 0;
+
+    if (r == 0 && *fd >= 0)
+        r = remove_ours(&f);
+    pf_score_file_leave(&f);
+    *fd = -1;
+    *page_fd = -1;
+    return r == -ENOENT ? 0 : r;
 }

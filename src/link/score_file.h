@@ -23,6 +23,8 @@ struct pf_score_file {
     int directory;     /* of the file, for its removal; the master's */
     int fd;            /* of the master, which holds the lock by it */
     int page_fd;       /* the same file without the lock: for the pages of workers */
+    uint64_t number;   /* the caller's: tells it from other files that workers may have */
+    unsigned beside;   /* a part of its name beside its place; 0: it is there */
     unsigned records;  /* there can be */
     uint64_t *page;    /* where a page is put together */
     size_t page_bytes; /* of each of them */
@@ -43,6 +45,25 @@ PF_MUST_USE int pf_score_file_open(struct pf_score_file *f, const char *path,
                                    void (*told_left)(void *context, const char *text),
                                    void *context, struct pf_error *error);
 
+/* In two steps, for who may have to go back: make the file beside its place, where nobody
+ * looks for it; and put it into its place. What is there may also be `before` (a
+ * descriptor, or -1), which somebody hands over. Each: 0, or a negative errno with the
+ * sentence; after a failure of the first nothing was made, after one of the second the file
+ * has no name. */
+PF_MUST_USE int pf_score_file_make(struct pf_score_file *f, const char *path,
+                                   unsigned records, const char *name, int64_t started,
+                                   int before, struct pf_error *error);
+PF_MUST_USE int pf_score_file_settle(struct pf_score_file *f, int before,
+                                     struct pf_error *error);
+
+/* Go on with the file of the master before, by its two descriptors, if it is the one at
+ * path (borrowed), of a server of this name, whole, and has so many records at least. It
+ * says then that this process is the master. 0: the descriptors are the file's; or a
+ * negative errno: it is another one, and nothing was changed. */
+PF_MUST_USE int pf_score_file_adopt(struct pf_score_file *f, const char *path,
+                                    unsigned records, const char *name, int fd,
+                                    int page_fd);
+
 /* In the master: is it still there, and whole? */
 enum pf_score_damage pf_score_file_damage(const struct pf_score_file *f);
 
@@ -60,7 +81,9 @@ PF_MUST_USE struct pf_score *pf_score_file_claim(const struct pf_score_file *f,
 void pf_score_file_leave(struct pf_score_file *f);
 
 /* In the master, at the end: remove the file if it is ours. 0; or a negative errno: it
- * stays, and nobody holds its lock. PF_SCORE_FILE_NONE is fine. */
+ * stays, and nobody holds its lock. PF_SCORE_FILE_NONE is fine. The same for one that was
+ * handed over with its path and not adopted (descriptors of -1 are fine). */
 PF_MUST_USE int pf_score_file_close(struct pf_score_file *f);
+PF_MUST_USE int pf_score_file_remove(const char *path, int *fd, int *page_fd);
 
 #endif

@@ -299,6 +299,150 @@ only_ours_is_removed(void **state)
     assert_int_equal(access(f->path, F_OK), 0);
 }
 
+/* ---- from one master to the next ---- */
+
+/* What the next master is given: the descriptors, and nothing else of the file. */
+static int
+adopt(struct fixture *f, unsigned records, const char *name, struct pf_score_file *next)
+{
+    return pf_score_file_adopt(next, f->path, records, name, f->file.fd, f->file.page_fd);
+}
+
+static void
+assert_held(const struct fixture *f)
+{
+    int fd = open(f->path, O_RDWR | O_CLOEXEC);
+
+    assert_true(pf_score_found_is_held(fd));
+    assert_int_equal(close(fd), 0);
+}
+
+/* The one before is no master any more: its memory is gone with its program. */
+static void
+forget_before(struct fixture *f)
+{
+    f->file.fd = -1;
+    f->file.page_fd = -1;
+    pf_score_file_leave(&f->file);
+}
+
+static void
+the_next_master_goes_on_with_it(void **state)
+{
+    struct fixture *f = *state;
+    const struct pf_score_line line = {.pid = 7, .state = 'W'};
+    struct pf_score_file next;
+    struct pf_score_head head;
+    struct pf_score_line got;
+
+    assert_int_equal(open_file(f, &f->file, "example"), 0);
+    assert_int_equal(pf_score_file_write(&f->file, 3, &line), 0);
+    assert_int_equal(adopt(f, RECORDS - 2, "example", &next), 0);
+    forget_before(f);
+    assert_int_equal(next.records, RECORDS);
+    read_line(f, 3, &got);
+    assert_int_equal(got.pid, 7);
+    read_at(f, 0, &head, sizeof head);
+    assert_int_equal(head.started, 42);
+    assert_int_equal(pf_score_file_write(&next, RECORDS - 1, &line), 0);
+    assert_held(f);
+    f->file = next;
+}
+
+/* After the death of a master. */
+static void
+the_next_master_says_who_it_is(void **state)
+{
+    struct fixture *f = *state;
+    const int32_t stranger = 1;
+    struct pf_score_head head;
+    struct pf_score_file next;
+
+    assert_int_equal(open_file(f, &f->file, "example"), 0);
+    assert_int_equal(
+        pwrite(f->file.fd, &stranger, sizeof stranger, offsetof(struct pf_score_head, pid)),
+        sizeof stranger);
+    assert_int_equal(adopt(f, RECORDS, "example", &next), 0);
+    forget_before(f);
+    f->file = next;
+    read_at(f, 0, &head, sizeof head);
+    assert_int_equal(head.pid, getpid());
+}
+
+static void
+another_file_is_not_adopted(void **state)
+{
+    struct fixture *f = *state;
+    struct pf_score_file next;
+
+    assert_int_equal(open_file(f, &f->file, "example"), 0);
+    assert_int_equal(adopt(f, RECORDS + 1, "example", &next), -EBADMSG);
+    assert_int_equal(adopt(f, RECORDS, "another", &next), -EBADMSG);
+    assert_int_equal(pf_score_file_adopt(&next, "/dev/null", RECORDS, "example", f->file.fd,
+                                         f->file.page_fd),
+                     -ESTALE);
+    assert_int_equal(
+        pf_score_file_adopt(&next, f->path, RECORDS, "example", f->file.fd, STDIN_FILENO),
+        -ESTALE);
+    assert_int_equal(ftruncate(f->file.fd, (off_t)pf_share_page_bytes()), 0);
+    assert_int_equal(adopt(f, RECORDS, "example", &next), -EBADMSG);
+    assert_int_equal(unlink(f->path), 0);
+    assert_int_equal(adopt(f, RECORDS, "example", &next), -ESTALE);
+}
+
+/* Until it is settled, whoever looks finds the one from before. */
+static void
+a_new_one_takes_its_place_at_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct pf_score_file next = PF_SCORE_FILE_NONE;
+    struct pf_score_head head;
+
+    assert_int_equal(open_file(f, &f->file, "example"), 0);
+    assert_int_equal(pf_score_file_make(&next, f->path, 2 * RECORDS, "example", 43,
+                                        f->file.fd, &f->error),
+                     0);
+    read_at(f, 0, &head, sizeof head);
+    assert_int_equal(head.started, 42);
+    assert_int_equal(pf_score_file_settle(&next, f->file.fd, &f->error), 0);
+    read_at(f, 0, &head, sizeof head);
+    assert_int_equal(head.started, 43);
+    assert_int_equal(pf_score_file_remove(f->path, &f->file.fd, &f->file.page_fd), 0);
+    forget_before(f);
+    f->file = next;
+    assert_int_equal(access(f->path, F_OK), 0); /* another one's, by now */
+}
+
+/* The teardown sees that nothing is left. */
+static void
+a_new_one_can_be_given_up(void **state)
+{
+    struct fixture *f = *state;
+    struct pf_score_file next = PF_SCORE_FILE_NONE;
+
+    assert_int_equal(open_file(f, &f->file, "example"), 0);
+    assert_int_equal(
+        pf_score_file_make(&next, f->path, RECORDS, "example", 43, f->file.fd, &f->error),
+        0);
+    assert_int_equal(pf_score_file_close(&next), 0);
+    assert_int_equal(pf_score_file_damage(&f->file), PF_SCORE_INTACT);
+}
+
+static void
+a_place_that_was_taken_meanwhile_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct pf_score_file next = PF_SCORE_FILE_NONE;
+
+    assert_int_equal(
+        pf_score_file_make(&next, f->path, RECORDS, "example", 43, -1, &f->error), 0);
+    write_text(f->path, "mine", 4);
+    assert_int_equal(pf_score_file_settle(&next, -1, &f->error), -EEXIST);
+    assert_int_equal(pf_score_file_damage(&next), PF_SCORE_REMOVED);
+    assert_int_equal(pf_score_file_close(&next), 0);
+    assert_int_equal(access(f->path, F_OK), 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -314,6 +458,12 @@ main(void)
         CASE(damage_is_seen),
         CASE(only_ours_is_removed),
         CASE(a_mapped_page_is_no_lock),
+        CASE(the_next_master_goes_on_with_it),
+        CASE(the_next_master_says_who_it_is),
+        CASE(another_file_is_not_adopted),
+        CASE(a_new_one_takes_its_place_at_the_end),
+        CASE(a_new_one_can_be_given_up),
+        CASE(a_place_that_was_taken_meanwhile_is_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

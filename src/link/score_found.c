@@ -76,6 +76,16 @@ pf_score_found_is_held(int fd)
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+bool
+pf_score_found_is_at(int fd, const char *path)
+{
+    struct stat open_one;
+    struct stat there;
+
+    return fd >= 0 && fstat(fd, &open_one) == 0 && lstat(path, &there) == 0 &&
+           open_one.st_dev == there.st_dev && open_one.st_ino == there.st_ino;
+}
+
 /* It is shown to people, and anybody may have written it. */
 static void
 make_printable(char *name, size_t bytes)
@@ -104,16 +114,6 @@ read_head(int fd, const char *path, struct pf_score_head *head, struct pf_error 
     return 0;
 }
 
-static bool
-is_at(int fd, const char *path)
-{
-    struct stat open_one;
-    struct stat there;
-
-    return fstat(fd, &open_one) == 0 && lstat(path, &there) == 0 &&
-           open_one.st_dev == there.st_dev && open_one.st_ino == there.st_ino;
-}
-
 /* A read lock of somebody else's may keep us from ours: then two servers that start at the
  * same moment are not kept apart, and the file is still nobody's. */
 static int
@@ -128,7 +128,7 @@ take_file(int fd, const char *path, struct pf_score_found *found, struct pf_erro
         return pf_score_found_refuse(path, errno, error);
     if (pf_score_found_is_held(fd))
         return refuse_held(path, &found->head, error);
-    return is_at(fd, path) ? 0 : refuse_changing(path, error);
+    return pf_score_found_is_at(fd, path) ? 0 : refuse_changing(path, error);
 }
 
 int

@@ -19,6 +19,9 @@ struct pf_score_found {
 PF_MUST_USE int pf_score_found_take(const char *path, struct pf_score_found *ret_found,
                                     struct pf_error *error);
 
+/* Is this file (-1: none) the one at path? */
+PF_MUST_USE bool pf_score_found_is_at(int fd, const char *path);
+
 /* Does a server that runs hold this file? */
 PF_MUST_USE bool pf_score_found_is_held(int fd);
 

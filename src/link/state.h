@@ -49,6 +49,9 @@ enum pf_state_fd {
     PF_STATE_FD_STORE,   /* of the keeper */
     PF_STATE_FD_CONTROL, /* where requests come in */
     PF_STATE_FD_VERDICT, /* CHECK: where the answer goes */
+    PF_STATE_FD_SCORE,   /* the scoreboard's file, locked */
+    PF_STATE_FD_PAGES,   /* the same, for the pages of workers */
+    PF_STATE_FD_TICKETS, /* TRIAL, ROLLBACK: keys of TLS sessions */
     PF_STATE_FD_COUNT_OF,
 };
 
@@ -94,6 +97,8 @@ struct pf_state_worker {
     pf_time born, asked, signalled;
     bool was_ready, exempt;
     int channel, wire, departures; /* -1: none */
+    unsigned log_kind;             /* of the log that it writes: enum pf_log_kind */
+    uint64_t score; /* number of the scoreboard's file that it writes to; 0: to none */
 };
 
 struct pf_state {
@@ -115,6 +120,9 @@ struct pf_state {
     bool forked; /* the service manager started another process */
 
     char pid_file[PF_STATE_PATH_BYTES];
+    char score_file[PF_STATE_PATH_BYTES];
+    uint64_t score_number; /* of that file */
+    unsigned score_used;   /* records that were ever in use */
 
     unsigned slots;      /* of the board */
     unsigned slot_bytes; /* of a slot's struct there: the same program must mean the same */

@@ -64,6 +64,12 @@ pf_outlet_mark(enum pf_outlet outlet)
     return outlets[outlet].sink.mark;
 }
 
+enum pf_log_kind
+pf_outlet_kind(enum pf_outlet outlet)
+{
+    return outlets[outlet].sink.target.kind;
+}
+
 void
 pf_outlet_follow(enum pf_outlet outlet, const struct pf_outlet_link *link)
 {

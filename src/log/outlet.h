@@ -41,6 +41,9 @@ void pf_outlet_succeed(enum pf_outlet outlet, uint32_t mark);
 int pf_outlet_fd(enum pf_outlet outlet);
 uint32_t pf_outlet_mark(enum pf_outlet outlet);
 
+/* What it is: another kind is written to in another way. */
+enum pf_log_kind pf_outlet_kind(enum pf_outlet outlet);
+
 /* ---- in a worker, which is handed its sinks ---- */
 
 struct pf_outlet_link {

@@ -263,6 +263,25 @@ remove_directory(void **state)
     return rmdir(directory);
 }
 
+/* Whoever has a descriptor of the process before has it by a mark that means no other. */
+static void
+marks_go_on_after_another_process(void **state)
+{
+    struct pf_sink first = PF_SINK_STDERR;
+    struct pf_sink next = PF_SINK_STDERR;
+    struct pf_sink closed = PF_SINK_NOWHERE;
+
+    (void)state;
+    pf_sink_succeed(&next, first.mark);
+    assert_int_not_equal(next.mark, first.mark);
+    first.mark = next.mark;
+    pf_sink_succeed(&next, UINT32_MAX); /* wrapped */
+    assert_int_not_equal(next.mark, first.mark);
+    assert_int_not_equal(next.mark, 0);
+    pf_sink_succeed(&closed, first.mark);
+    assert_int_equal(closed.mark, 0);
+}
+
 int
 main(void)
 {
@@ -274,6 +293,7 @@ main(void)
         cmocka_unit_test(a_renewal_that_fails_changes_nothing),
         cmocka_unit_test(what_cannot_be_opened_is_standard_error),
         cmocka_unit_test(marks_wrap_around),
+        cmocka_unit_test(marks_go_on_after_another_process),
     };
 
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

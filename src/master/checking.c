@@ -72,6 +72,8 @@ fork_check(struct pf_checking *c, const struct pf_succession *next,
     s->kind = PF_STATE_CHECK;
     s->fds[PF_STATE_FD_VERDICT] = verdict;
     s->fds[PF_STATE_FD_NOTIFY] = -1;
+    s->fds[PF_STATE_FD_SCORE] = -1;
+    s->fds[PF_STATE_FD_PAGES] = -1;
     s->worker_count = 0;
     (void)fflush(NULL);
     r = pf_process_fork(&c->child);

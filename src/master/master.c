@@ -233,6 +233,7 @@ pf_master_run(struct pf_master *m)
         pf_master_tend_files(m);
         pf_master_tend_upgrade(m);
         pf_control_tend(m);
+        pf_master_publish_strangers(m);
         pf_master_publish_totals(m);
         pf_master_herald(m);
         pf_master_store(m);

@@ -39,12 +39,15 @@ struct pf_child {
     int channel;    /* the master's end; -1: none, or the worker closed its end */
     int wire;       /* likewise, of child_communication */
     uint32_t marks[PF_OUTLET_COUNT]; /* of the sinks that it has, or has been sent */
+    unsigned log_kind;               /* of the sink that its log has: enum pf_log_kind */
     uint32_t words;                  /* of its page, when it was heard last */
     bool speaks;                     /* and there was more */
     bool told_unread;                /* that child_is_talking_hook does not read */
     int departures;     /* where its clients are watched; -1: nobody wants to know */
     unsigned unsettled; /* looks at its line in vain */
     uint64_t departed;  /* the connection whose client has gone, as was told last */
+    uint64_t score;     /* number of the scoreboard's file that it writes to; 0: to none */
+    int64_t copied;     /* of its line: when it had changed that was copied there last */
 };
 
 /* Things that last as long as the master and are made before it. All borrowed. */
@@ -111,6 +114,7 @@ struct pf_master {
     struct pf_herald herald;
     struct pf_store store;
     struct pf_score_totals score_totals; /* as they were written last */
+    unsigned score_used; /* records of the scoreboard that were ever in use */
     bool score_damaged; /* the scoreboard's file was cut or removed, and left alone */
     bool score_refused; /* a write to it failed, which was told */
 
@@ -195,10 +199,12 @@ void pf_master_note_outlets(struct pf_child *child);
 
 /* publish.c: the line of a slot on the scoreboard: somebody is about to be born there
  * (true: it stands in the file too), it was a program that accepts by itself, it is
- * nobody's any more; and what changed in the totals of the file. */
+ * nobody's any more; and in the file lines of those who write to another one, and what
+ * changed in the totals. */
 bool pf_master_publish_birth(struct pf_master *m, unsigned slot);
 void pf_master_publish_program(struct pf_master *m, unsigned slot);
 void pf_master_publish_end(struct pf_master *m, unsigned slot);
+void pf_master_publish_strangers(struct pf_master *m);
 void pf_master_publish_totals(struct pf_master *m);
 
 /* files.c: before there is a master, and before another root directory: be told of changes

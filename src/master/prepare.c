@@ -213,6 +213,8 @@ open_listeners(struct pf_startup *s)
             return blame(s, r, "port", i);
     }
     pf_tls_prepare(s->listeners);
+    if (s->from)
+        pf_tls_take_over(s->listeners, s->from->fds[PF_STATE_FD_TICKETS]);
     return 0;
 }
 
@@ -247,7 +249,7 @@ open_watch(struct pf_startup *s)
 }
 
 static int
-open_score_file(struct pf_startup *s)
+make_score_file(struct pf_startup *s)
 {
     const struct pf_config *config = s->config;
     const char *path = config->daemon.scoreboard_path;
@@ -260,6 +262,70 @@ open_score_file(struct pf_startup *s)
                                     pf_master_capacity(&config->policy),
                                     config->recipe.name, now, note, NULL, s->error),
                  "scoreboard_path", 0);
+}
+
+/* Descriptors of it that are nobody else's. */
+static int
+handed_score(const struct pf_startup *s)
+{
+    return s->from && !s->keeps_score ? s->from->fds[PF_STATE_FD_SCORE] : -1;
+}
+
+/* Beside the one of the master before, until there is no way back. Old workers may be in
+ * slots that new ones will not need. */
+static int
+make_next_score_file(struct pf_startup *s)
+{
+    const struct pf_config *config = s->config;
+    unsigned wanted = pf_master_capacity(&config->policy);
+    unsigned needed = pf_state_slots_needed(s->from);
+    int64_t now = pf_clock_now() + pf_clock_epoch();
+
+    return blame(s,
+                 pf_score_file_make(&s->score_file, config->daemon.scoreboard_path,
+                                    wanted > needed ? wanted : needed, config->recipe.name,
+                                    now, handed_score(s), s->error),
+                 "scoreboard_path", 0);
+}
+
+/* A server that serves already can do without. */
+static int
+do_without_score_file(struct pf_startup *s)
+{
+    pf_log(PREFORK_LOG_WARNING, "%s; the scoreboard is not written until the next reload",
+           s->error->text);
+    *s->error = (struct pf_error){0};
+    return 0;
+}
+
+static int
+take_over_score_file(struct pf_startup *s)
+{
+    const struct pf_config *config = s->config;
+    const char *path = config->daemon.scoreboard_path;
+    const int *fds = s->from->fds;
+    int r;
+
+    if (!path)
+        return 0;
+    s->keeps_score =
+        fds[PF_STATE_FD_SCORE] >= 0 && fds[PF_STATE_FD_PAGES] >= 0 &&
+        pf_score_file_adopt(&s->score_file, path, pf_master_capacity(&config->policy),
+                            config->recipe.name, fds[PF_STATE_FD_SCORE],
+                            fds[PF_STATE_FD_PAGES]) == 0;
+    r = s->keeps_score ? 0 : make_next_score_file(s);
+    s->score_file.number = s->keeps_score ? s->from->score_number : s->from->births + 1;
+    return r < 0 && s->from->kind != PF_STATE_TRIAL ? do_without_score_file(s) : r;
+}
+
+static int
+open_score_file(struct pf_startup *s)
+{
+    int r = s->from ? take_over_score_file(s) : make_score_file(s);
+
+    if (r == 0 && !s->from)
+        s->score_file.number = 1;
+    return r;
 }
 
 /* What was handed in from outside. */
@@ -385,12 +451,57 @@ pf_prepare_forget_files(struct pf_startup *s)
 {
     for (unsigned i = 0; s->from && i < s->from->file_count; i++)
         pf_fd_close(&s->from->files[i].fd);
+    if (s->from)
+        pf_fd_close(&s->from->fds[PF_STATE_FD_TICKETS]);
+    if (s->from && !s->keeps_score) {
+        pf_fd_close(&s->from->fds[PF_STATE_FD_SCORE]);
+        pf_fd_close(&s->from->fds[PF_STATE_FD_PAGES]);
+    }
+}
+
+/* Whoever gave up root may not be allowed to remove the file, or lives where its path leads
+ * elsewhere. What stays says that the server has stopped. */
+static void
+close_score_file(struct pf_startup *s)
+{
+    const char *path = s->score_file.path;
+    int r = pf_score_file_close(&s->score_file);
+
+    if (r < 0)
+        pf_log(PREFORK_LOG_NOTICE, "scoreboard_path %s stays: %s", path, strerror(-r));
+}
+
+/* The file of the master before, likewise. */
+static void
+remove_handed_score(struct pf_startup *s)
+{
+    int *fds = s->from ? s->from->fds : NULL;
+    int r = 0;
+
+    if (handed_score(s) >= 0)
+        r = pf_score_file_remove(s->from->score_file, &fds[PF_STATE_FD_SCORE],
+                                 &fds[PF_STATE_FD_PAGES]);
+    if (r < 0)
+        pf_log(PREFORK_LOG_NOTICE, "scoreboard_path %s stays: %s", s->from->score_file,
+               strerror(-r));
+}
+
+static void
+settle_score_file(struct pf_startup *s)
+{
+    struct pf_error error = {0};
+
+    if (s->score_file.beside &&
+        pf_score_file_settle(&s->score_file, handed_score(s), &error) < 0)
+        pf_log(PREFORK_LOG_WARNING, "%s", error.text);
+    remove_handed_score(s);
 }
 
 void
 pf_prepare_commit(struct pf_startup *s)
 {
     pf_daemon_finish(&s->before);
+    settle_score_file(s);
     pf_prepare_forget_files(s);
     pf_prepare_forget_state(s);
 }
@@ -404,11 +515,25 @@ pf_prepare_forget_state(struct pf_startup *s)
     s->from = NULL;
 }
 
+/* Its descriptors are in the state, and so somebody else's to close. */
+void
+pf_prepare_forget_score(struct pf_startup *s)
+{
+    if (s->keeps_score) {
+        s->score_file.fd = -1;
+        s->score_file.page_fd = -1;
+    }
+    pf_score_file_leave(&s->score_file);
+    s->keeps_score = true; /* whichever it is, it is not removed */
+}
+
 void
 pf_prepare_return(struct pf_startup *s)
 {
     if (s->before.pid_fd >= 0)
         pf_daemon_finish(&s->daemonized);
+    if (s->score_file.beside)
+        close_score_file(s);
 }
 
 int
@@ -429,18 +554,6 @@ pf_prepare_inet(struct pf_startup *s)
     return r;
 }
 
-/* Whoever gave up root may not be allowed to remove the file, or lives where its path leads
- * elsewhere. What stays says that the server has stopped. */
-static void
-close_score_file(struct pf_startup *s)
-{
-    const char *path = s->score_file.path;
-    int r = pf_score_file_close(&s->score_file);
-
-    if (r < 0)
-        pf_log(PREFORK_LOG_NOTICE, "scoreboard_path %s stays: %s", path, strerror(-r));
-}
-
 void
 pf_prepare_undo(struct pf_startup *s)
 {
@@ -451,6 +564,8 @@ pf_prepare_undo(struct pf_startup *s)
     pf_fd_close(&s->keeper);
     pf_watch_close(&s->watch);
     close_score_file(s);
+    if (s->from && s->from->kind != PF_STATE_CHECK)
+        remove_handed_score(s);
     pf_daemon_finish(&s->daemonized);
     if (pf_daemon_tell(&s->daemonized, s->error->exit_code, s->error->text))
         s->error->text[0] = '\0'; /* said: not twice */

@@ -25,6 +25,7 @@ struct pf_startup {
     struct pf_turn turn;
     struct pf_watch watch;
     struct pf_score_file score_file;
+    bool keeps_score; /* it is the one of the master before */
     struct pf_daemonized daemonized;
     struct pf_daemonized before; /* while there is a way back: the pid file of that master,
                                     if it is another one */
@@ -47,12 +48,16 @@ PF_MUST_USE int pf_prepare_inet(struct pf_startup *s);
  * s->error. */
 PF_MUST_USE int pf_prepare_check(struct pf_startup *s);
 
-/* There is no way back any more: give up what was only kept for it. And: go back. */
+/* There is no way back any more: what waited for that is done, and what was only kept for
+ * it is given up. And: go back. */
 void pf_prepare_commit(struct pf_startup *s);
 void pf_prepare_return(struct pf_startup *s);
 
-/* Let go of the files of the program before; and of all else that was handed over; also in
- * a worker. */
+/* Leave the scoreboard's file that was taken over to whoever goes on with it. */
+void pf_prepare_forget_score(struct pf_startup *s);
+
+/* Let go of the files of the program before; and of all else that was handed over; also in a
+ * worker. */
 void pf_prepare_forget_files(struct pf_startup *s);
 void pf_prepare_forget_state(struct pf_startup *s);
 

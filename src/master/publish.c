@@ -6,6 +6,10 @@
  * whole again. For a program that accepts by itself, which knows nothing of all this, the
  * master writes all there is.
  *
+ * Workers of a generation before may have the page of another file, if scoreboard_path or
+ * the number of records was changed. Their lines are copied from the board, in turns in
+ * which they have changed: they will not be there for long.
+ *
  * The totals at the head of the file follow in turns in which they changed. Nobody wakes
  * the master for them.
  *
@@ -32,14 +36,14 @@ has_file(struct pf_master *m)
     const struct pf_score_file *file = m->setup.score_file;
     enum pf_score_damage damage;
 
-    if (!file || m->score_damaged)
+    if (!file || file->fd < 0 || m->score_damaged)
         return false;
     damage = pf_score_file_damage(file);
     m->score_damaged = damage != PF_SCORE_INTACT;
     if (m->score_damaged)
         pf_log(PREFORK_LOG_WARNING,
                "scoreboard_path %s: somebody %s the file; it is not written any more until "
-               "the server is started again",
+               "the server is reloaded or started again",
                file->path, damage == PF_SCORE_CUT ? "cut" : "removed or replaced");
     return !m->score_damaged;
 }
@@ -55,21 +59,29 @@ tell_refused(struct pf_master *m, int r)
            m->setup.score_file->path, strerror(-r));
 }
 
-/* True: also in the file. */
+/* Slots that the file has no record for are those of an old pool that was larger. */
 static bool
-write_line(struct pf_master *m, unsigned slot, const struct pf_score_line *line)
+write_file(struct pf_master *m, unsigned slot, const struct pf_score_line *line)
 {
-    struct pf_board_slot *s = pf_board_slot(&m->board, slot);
     int r;
 
-    if (s)
-        pf_score_write(&s->score, line);
-    if (!has_file(m))
+    if (!has_file(m) || slot >= m->setup.score_file->records)
         return false;
     r = pf_score_file_write(m->setup.score_file, slot, line);
     if (r < 0)
         tell_refused(m, r);
     return r == 0;
+}
+
+/* True: also in the file. */
+static bool
+write_line(struct pf_master *m, unsigned slot, const struct pf_score_line *line)
+{
+    struct pf_board_slot *s = pf_board_slot(&m->board, slot);
+
+    if (s)
+        pf_score_write(&s->score, line);
+    return write_file(m, slot, line);
 }
 
 bool
@@ -105,6 +117,30 @@ pf_master_publish_end(struct pf_master *m, unsigned slot)
     (void)write_line(m, slot, &(const struct pf_score_line){0});
 }
 
+/* A line that is just being written is copied in a later turn. */
+static void
+copy_line(struct pf_master *m, unsigned slot)
+{
+    const struct pf_board_slot *s = pf_board_slot(&m->board, slot);
+    struct pf_child *child = &m->children[slot];
+    struct pf_score_line line;
+
+    if (!s || pf_score_glance(&s->score, &line) != 0 || line.updated == child->copied)
+        return;
+    child->copied = line.updated;
+    (void)write_file(m, slot, &line); /* it was told if it cannot be */
+}
+
+void
+pf_master_publish_strangers(struct pf_master *m)
+{
+    for (unsigned i = 0; m->setup.score_file && i < m->pool.used; i++) {
+        if (pf_life_alive(m->pool.slots[i].life) &&
+            m->children[i].score != m->setup.score_file->number)
+            copy_line(m, i);
+    }
+}
+
 void
 pf_master_publish_totals(struct pf_master *m)
 {
@@ -113,8 +149,11 @@ pf_master_publish_totals(struct pf_master *m)
         .births = m->pool.births,
         .requests = m->pool.requests_buried,
         .stopping = m->pool.stop != PF_STOP_NONE,
-        .used = m->pool.used,
     };
+
+    if (m->pool.used > m->score_used)
+        m->score_used = m->pool.used;
+    totals.used = m->score_used;
 
     if (!m->setup.score_file || memcmp(&totals, &m->score_totals, sizeof totals) == 0 ||
         !has_file(m))

@@ -13,6 +13,12 @@
  * that accepts by itself has no channel any more and keeps the standard error it was
  * started with.
  *
+ * The next master (docs/notes/0010) opens outlets of its own, and all workers are handed
+ * these, so that a rotation reaches those of every generation. Its marks follow the one
+ * that stands on the board, or another file could have the mark of one that a worker has.
+ * Who was born with another kind of log keeps that: it would not know how to write to this
+ * one.
+ *
  * A worker that finds a syslog daemon gone says so on the board and rings. The daemon is
  * called again at most once in a second, and only while somebody has something to say. */
 #include "link/channel.h"
@@ -32,6 +38,13 @@ pf_master_note_outlets(struct pf_child *child)
 {
     for (unsigned i = 0; i < PF_OUTLET_COUNT; i++)
         child->marks[i] = pf_outlet_mark((enum pf_outlet)i);
+    child->log_kind = pf_outlet_kind(PF_OUTLET_LOG);
+}
+
+static bool
+can_write(const struct pf_child *child, enum pf_outlet outlet)
+{
+    return outlet != PF_OUTLET_LOG || child->log_kind == pf_outlet_kind(PF_OUTLET_LOG);
 }
 
 /* True: the worker has it, or will never ask for it. */
@@ -41,7 +54,7 @@ hand_over(struct pf_child *child, enum pf_outlet outlet, uint32_t mark)
     enum pf_message_kind kind = (enum pf_message_kind)(PF_MESSAGE_OUTLET + outlet);
     int r;
 
-    if (child->channel < 0 || child->marks[outlet] == mark)
+    if (child->channel < 0 || child->marks[outlet] == mark || !can_write(child, outlet))
         return true;
     r = pf_channel_send_fd(child->channel, kind, (int)mark, pf_outlet_fd(outlet));
     if (r == 0)

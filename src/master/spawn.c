@@ -239,10 +239,12 @@ adopt(struct pf_master *m, const struct pf_cradle *c, struct pf_process *process
         pf_process_abandon(process);
         return r;
     }
-    m->children[c->slot] = (struct pf_child){.process = *process,
-                                             .channel = c->channel,
-                                             .wire = c->wire,
-                                             .departures = c->departures};
+    m->children[c->slot] =
+        (struct pf_child){.process = *process,
+                          .channel = c->channel,
+                          .wire = c->wire,
+                          .departures = c->departures,
+                          .score = c->published ? m->setup.score_file->number : 0};
     pf_master_note_outlets(&m->children[c->slot]);
     pf_pool_born(&m->pool, c->slot, c->kind, process->pid, m->now);
     if (m->setup.recipe->handler == PF_HANDLER_WAIT)

@@ -343,6 +343,7 @@ give_back(struct pf_startup *s)
 {
     pf_listeners_give_back(s->listeners);
     pf_prepare_return(s);
+    pf_prepare_forget_score(s);
     pf_daemon_forget(&s->daemonized);
     if (s->from->kind != PF_STATE_TRIAL)
         return;

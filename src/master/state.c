@@ -38,6 +38,27 @@ fill_board(const struct pf_master *m, struct pf_state *s)
     s->fds[PF_STATE_FD_PASS] = m->pass;
 }
 
+/* What stands beside its place is nobody's until it is there. */
+static void
+fill_score_file(const struct pf_master *m, struct pf_state *s)
+{
+    const struct pf_score_file *file = m->setup.score_file;
+    const struct pf_state *from = m->setup.from;
+
+    s->score_used = m->score_used;
+    if (file && file->fd >= 0 && !file->beside) {
+        (void)snprintf(s->score_file, sizeof s->score_file, "%s", file->path);
+        s->score_number = file->number;
+        s->fds[PF_STATE_FD_SCORE] = file->fd;
+        s->fds[PF_STATE_FD_PAGES] = file->page_fd;
+    } else if (from) {
+        (void)snprintf(s->score_file, sizeof s->score_file, "%s", from->score_file);
+        s->score_number = from->score_number;
+        s->fds[PF_STATE_FD_SCORE] = from->fds[PF_STATE_FD_SCORE];
+        s->fds[PF_STATE_FD_PAGES] = from->fds[PF_STATE_FD_PAGES];
+    }
+}
+
 static void
 fill_pool(const struct pf_master *m, struct pf_state *s)
 {
@@ -77,6 +98,8 @@ describe_worker(const struct pf_master *m, unsigned slot)
         .channel = child->channel,
         .wire = child->wire,
         .departures = child->departures,
+        .score = child->score,
+        .log_kind = child->log_kind,
     };
 }
 
@@ -117,6 +140,7 @@ pf_master_fill_state(const struct pf_master *m, struct pf_state *s)
     s->wanted = m->upgrade.wanted;
     s->stored = m->store.number;
     fill_board(m, s);
+    fill_score_file(m, s);
     pf_master_fill_workers(m, s);
     pf_master_fill_control(m, s);
 }
@@ -204,7 +228,9 @@ adopt_worker(struct pf_master *m, const struct pf_state *s, const struct pf_stat
                                .start = w->start,
                                .channel = w->channel,
                                .wire = w->wire,
-                               .departures = w->departures};
+                               .departures = w->departures,
+                               .score = w->score,
+                               .log_kind = w->log_kind};
     pf_board_adopt_slot(&m->board, w->slot, w->kind == PF_KIND_WORKER);
     pf_pool_adopt(&m->pool, w->slot,
                   &(struct pf_adopted){
@@ -238,6 +264,7 @@ pf_master_adopt_workers(struct pf_master *m, const struct pf_state *s)
 {
     m->pool.births = s->births;
     m->pool.requests_buried = s->requests;
+    m->score_used = s->score_used;
     for (unsigned i = 0; i < s->worker_count; i++)
         adopt_worker(m, s, &s->workers[i]);
     if (s->outdated > 0)

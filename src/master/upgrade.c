@@ -36,6 +36,7 @@
 #include "master/master.h"
 #include "master/tags.h"
 #include "net/handed.h"
+#include "net/tls.h"
 #include "os/clock.h"
 #include "os/fd.h"
 #include "os/memory.h"
@@ -204,9 +205,12 @@ become_next(struct pf_master *m)
     call(m, app->restart_close_hook);
     pf_master_fill_state(m, u->next.state);
     u->next.state->kind = PF_STATE_TRIAL;
+    u->next.state->fds[PF_STATE_FD_TICKETS] =
+        pf_tls_hand_over(m->setup.listeners, m->now);
     pf_signal_hand_over();
     r = pf_succession_exec(&u->next, m->setup.image, -1);
     pf_signal_take_back();
+    pf_fd_close(&u->next.state->fds[PF_STATE_FD_TICKETS]);
     call(m, app->restart_open_hook);
     (void)snprintf(reason, sizeof reason, "cannot execute %s: %s", m->setup.image->path,
                    strerror(-r));
@@ -247,6 +251,7 @@ describe_return(struct pf_master *m, const char *reason)
     pf_master_fill_workers(m, s);
     s->reload = m->upgrade.number;
     s->wanted = m->upgrade.wanted;
+    s->score_used = m->score_used;
     pf_master_fill_control(m, s);
     if (from->slots == 0)
         leave_alone(m, s);

@@ -15,6 +15,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,12 +24,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     DRAIN_BYTES = 4096,
     DRAIN_TIMES = 16,
+    SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL,
 };
 
 #define MODULE_FILE "prefork-tls.so"
@@ -172,6 +175,80 @@ pf_tls_before_fork(const struct pf_listeners *listeners, pf_time now)
         if (has_tls(&listeners->table[i]))
             module->advance(listeners->table[i].endpoint->tls->context, now);
     }
+}
+
+/* ---- sessions over a reload -----------------------------------------------------------
+ */
+
+/* Keys of the port behind a listener, which has the same number in every master. */
+struct handed {
+    unsigned id;
+    unsigned bytes;
+    unsigned char keys[PF_TLS_KEYS_BYTES];
+};
+
+static bool
+write_keys(int fd, const struct pf_listener *l)
+{
+    struct handed h = {.id = l->id};
+    bool done = true;
+
+    h.bytes = (unsigned)module->give_keys(l->endpoint->tls->context, h.keys);
+    if (h.bytes > 0)
+        done = write(fd, &h, sizeof h) == (ssize_t)sizeof h;
+    explicit_bzero(&h, sizeof h);
+    return done;
+}
+
+static bool
+is_needed(const struct pf_listeners *listeners)
+{
+    for (unsigned i = 0; i < listeners->count; i++) {
+        if (has_tls(&listeners->table[i]))
+            return true;
+    }
+    return false;
+}
+
+int
+pf_tls_hand_over(const struct pf_listeners *listeners, pf_time now)
+{
+    int fd = is_needed(listeners)
+                 ? memfd_create("prefork-tickets", MFD_CLOEXEC | MFD_ALLOW_SEALING)
+                 : -1;
+
+    if (fd < 0)
+        return -1;
+    pf_tls_before_fork(listeners, now);
+    for (unsigned i = 0; i < listeners->count; i++) {
+        if (has_tls(&listeners->table[i]) && !write_keys(fd, &listeners->table[i]))
+            break; /* the others do without */
+    }
+    (void)fcntl(fd, F_ADD_SEALS, SEALS);
+    return fd;
+}
+
+static void
+take_keys(const struct pf_listeners *listeners, const struct handed *h)
+{
+    for (unsigned i = 0; i < listeners->count; i++) {
+        const struct pf_listener *l = &listeners->table[i];
+        if (l->id == h->id && has_tls(l) && h->bytes <= sizeof h->keys)
+            module->take_keys(l->endpoint->tls->context, h->keys, h->bytes);
+    }
+}
+
+void
+pf_tls_take_over(const struct pf_listeners *listeners, int fd)
+{
+    struct handed h;
+    off_t at = 0;
+
+    if (fd < 0 || fcntl(fd, F_GET_SEALS) != SEALS)
+        return;
+    for (; pread(fd, &h, sizeof h, at) == (ssize_t)sizeof h; at += (off_t)sizeof h)
+        take_keys(listeners, &h);
+    explicit_bzero(&h, sizeof h);
 }
 
 /* ---- connections ------------------------------------------------------------------- */

@@ -33,6 +33,13 @@ void pf_tls_prepare(const struct pf_listeners *listeners);
 /* In the master: erase keys of tickets that a worker born now must not have. */
 void pf_tls_before_fork(const struct pf_listeners *listeners, pf_time now);
 
+/* A reload: what lets the next master's workers take up sessions of these, in a sealed
+ * memfd (close-on-exec, the caller's); -1: there is nothing to hand over, or no memory. And
+ * in the next master, once the ports are open: take it (borrowed; -1 is fine). They are
+ * secrets: whoever has the descriptor closes it as soon as there is no way back. */
+int pf_tls_hand_over(const struct pf_listeners *listeners, pf_time now);
+void pf_tls_take_over(const struct pf_listeners *listeners, int fd);
+
 /* ---- a connection, in the worker ---- */
 
 /* Begin TLS on the connection and wait for the client's handshake: 0, or a negative errno

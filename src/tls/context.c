@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "tls/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
@@ -16,7 +17,6 @@
 #include <string.h>
 
 enum {
-    ID_BYTES = 16,
     TICKETS = 2, /* that a client gets: it may want to open two connections at once */
 };
 
@@ -177,7 +177,7 @@ open_other(struct pf_tls_context *context, const struct pf_tls_setup *setup, uns
         return pf_fault_set(fault, PF_TLS_ITEM_NONE, "out of memory");
     context->other_count++;
     copy_lower(named->names, setup->others[index].names, sizeof named->names);
-    (void)SSL_CTX_set_session_id_context(named->ctx, id, ID_BYTES);
+    (void)SSL_CTX_set_session_id_context(named->ctx, id, PF_CONTEXT_ID_BYTES);
     pf_ticket_install(named->ctx, &context->tickets);
     r = pf_pair_read(named->ctx, setup, &setup->others[index], fault);
     if (r < 0 && fault->item != PF_TLS_ITEM_PASSWD_FILE) {
@@ -187,19 +187,19 @@ open_other(struct pf_tls_context *context, const struct pf_tls_setup *setup, uns
     return r;
 }
 
-/* id keeps the sessions of this context apart from those of others, whose rules about
+/* Its id keeps the sessions of this context apart from those of others, whose rules about
  * clients' certificates may differ. */
 static int
 open_pairs(struct pf_tls_context *context, const struct pf_tls_setup *setup,
            struct pf_tls_fault *fault)
 {
-    unsigned char id[ID_BYTES];
+    unsigned char *id = context->id;
     int r;
 
-    if (RAND_bytes(id, sizeof id) != 1)
+    if (RAND_bytes(id, sizeof context->id) != 1)
         return pf_fault_set(fault, PF_TLS_ITEM_NONE, "no random numbers: %s",
                             pf_fault_reason());
-    (void)SSL_CTX_set_session_id_context(context->ctx, id, sizeof id);
+    (void)SSL_CTX_set_session_id_context(context->ctx, id, sizeof context->id);
     r = pf_pair_read(context->ctx, setup, &setup->pair, fault);
     for (unsigned i = 0; i < setup->other_count && r == 0; i++)
         r = open_other(context, setup, i, id, fault);
@@ -235,6 +235,7 @@ pf_context_open(const struct pf_tls_setup *setup, struct pf_tls_context **ret_co
         return pf_fault_set(fault, PF_TLS_ITEM_NONE, "OpenSSL: %s", pf_fault_reason());
     context->judge = setup->judge;
     context->data = setup->data;
+    context->verifies = setup->verify != PF_TLS_VERIFY_NONE;
     r = pf_ticket_init(&context->tickets, pf_clock_now(), setup->ticket_rotation);
     if (r < 0)
         r = pf_fault_set(fault, PF_TLS_ITEM_NONE, "no random numbers: %s",
@@ -262,4 +263,55 @@ pf_context_close(struct pf_tls_context *context)
     free(context->others);
     free(context->alpn);
     free(context);
+}
+
+/* ---- sessions over a reload --------------------------------------------------------- */
+
+/* What is handed over. Both sides are a module of the same interface, or nothing is. */
+struct keys {
+    int abi;
+    unsigned char id[PF_CONTEXT_ID_BYTES];
+    struct pf_ticket_keys tickets;
+};
+
+static_assert(sizeof(struct keys) <= PF_TLS_KEYS_BYTES, "it fits where it is handed over");
+
+/* A client that was let in by other rules about certificates is not to be let in by a
+ * session: where there are any, clients show what they have again. */
+size_t
+pf_context_give_keys(const struct pf_tls_context *context, void *buffer)
+{
+    struct keys keys = {.abi = PF_TLS_ABI, .tickets = context->tickets};
+
+    if (context->verifies)
+        return 0;
+    memcpy(keys.id, context->id, sizeof keys.id);
+    memcpy(buffer, &keys, sizeof keys);
+    OPENSSL_cleanse(&keys, sizeof keys);
+    return sizeof keys;
+}
+
+static void
+use_id(struct pf_tls_context *context, const unsigned char *id)
+{
+    memcpy(context->id, id, sizeof context->id);
+    (void)SSL_CTX_set_session_id_context(context->ctx, id, sizeof context->id);
+    for (unsigned i = 0; i < context->other_count; i++)
+        (void)SSL_CTX_set_session_id_context(context->others[i].ctx, id,
+                                             sizeof context->id);
+}
+
+void
+pf_context_take_keys(struct pf_tls_context *context, const void *bytes, size_t size)
+{
+    struct keys keys;
+
+    if (context->verifies || size != sizeof keys)
+        return;
+    memcpy(&keys, bytes, sizeof keys);
+    if (keys.abi == PF_TLS_ABI && keys.tickets.rotation == context->tickets.rotation) {
+        use_id(context, keys.id);
+        context->tickets = keys.tickets;
+    }
+    OPENSSL_cleanse(&keys, sizeof keys);
 }

@@ -17,10 +17,11 @@
 #include <sys/types.h>
 
 enum {
-    PF_TLS_ABI = 1, /* changes with anything in this header */
+    PF_TLS_ABI = 2, /* changes with anything in this header */
     PF_TLS_PAIRS_MAX = 64,
     PF_TLS_NAMES_BYTES = 512,
     PF_TLS_FAULT_BYTES = 384,
+    PF_TLS_KEYS_BYTES = 384,
 };
 
 /* The name of the one symbol that the module exports: a struct pf_tls_module. */
@@ -109,6 +110,12 @@ struct pf_tls_module {
 
     /* Let the keys of session tickets be those of now; older ones are erased. */
     void (*advance)(struct pf_tls_context *context, pf_time now);
+
+    /* What lets a context in another process take up sessions of this one, as secret bytes:
+     * how many, at most PF_TLS_KEYS_BYTES; 0: sessions are not to be handed over. And: take
+     * up sessions of whoever gave these; without effect if that cannot be. */
+    size_t (*give_keys)(const struct pf_tls_context *context, void *buffer);
+    void (*take_keys)(struct pf_tls_context *context, const void *bytes, size_t size);
 
     /* A session on a connected socket (not consumed); owner is handed to judge(). NULL: no
      * memory. end() says nothing to the client; NULL is fine. */

@@ -7,6 +7,10 @@
 
 #include <openssl/ssl.h>
 
+enum {
+    PF_CONTEXT_ID_BYTES = 16,
+};
+
 /* One certificate, and the names it is for. */
 struct pf_tls_named {
     SSL_CTX *ctx;
@@ -22,6 +26,8 @@ struct pf_tls_context {
     bool (*judge)(struct prefork_conn *c, bool good, int depth, const char *subject,
                   const char *reason, void *data);
     void *data;
+    bool verifies;                         /* clients' certificates */
+    unsigned char id[PF_CONTEXT_ID_BYTES]; /* of its sessions */
     struct pf_ticket_keys tickets;
 };
 
@@ -29,6 +35,8 @@ struct pf_tls_context {
 int pf_context_open(const struct pf_tls_setup *setup, struct pf_tls_context **ret_context,
                     struct pf_tls_fault *fault);
 void pf_context_close(struct pf_tls_context *context);
+size_t pf_context_give_keys(const struct pf_tls_context *context, void *buffer);
+void pf_context_take_keys(struct pf_tls_context *context, const void *bytes, size_t size);
 
 /* pair.c: read certificate, chain and key of a pair into ctx. 0, or as pf_fault_set(). */
 PF_MUST_USE int pf_pair_read(SSL_CTX *ctx, const struct pf_tls_setup *setup,

@@ -14,6 +14,8 @@ __attribute__((visibility("default"))) const struct pf_tls_module prefork_tls_mo
     .open = pf_context_open,
     .close = pf_context_close,
     .advance = advance,
+    .give_keys = pf_context_give_keys,
+    .take_keys = pf_context_take_keys,
     .start = pf_session_start,
     .end = pf_session_end,
     .handshake = pf_session_handshake,

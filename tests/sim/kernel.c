@@ -1004,6 +1004,14 @@ pf_watch_close(struct pf_watch *w)
  */
 
 /* No door of this kernel has TLS. */
+int
+pf_tls_hand_over(const struct pf_listeners *listeners, pf_time now)
+{
+    (void)listeners;
+    (void)now;
+    return -1;
+}
+
 void
 pf_tls_before_fork(const struct pf_listeners *listeners, pf_time now)
 {

@@ -135,6 +135,13 @@ pf_outlet_fd(enum pf_outlet outlet)
     return -1;
 }
 
+enum pf_log_kind
+pf_outlet_kind(enum pf_outlet outlet)
+{
+    (void)outlet;
+    return PF_LOG_STDERR;
+}
+
 int
 pf_outlet_renew(enum pf_outlet outlet)
 {

@@ -199,10 +199,59 @@ def test_workers_born_later_resume_sessions(server, certificates, version):
     context = certificates.context(version)
     before = set(map(str, s.workers()))
     session = facts(s, context)["session"]
-    s.signal(signal.SIGHUP)
+    s.signal(signal.SIGUSR2)
     s.wait_until(lambda: not before & set(map(str, s.workers())), "new workers")
     found = facts(s, context, session=session)
     assert found["pid"] not in before and found["resumed"] == "1"
+
+
+def reload_tls(server, s, answer=0):
+    """A reload; the pids of the workers from before, as texts."""
+    before = set(map(str, s.workers()))
+    done = server.prefork("reload", "--pid-file", s.pid_file, "--wait", timeout=4 * PATIENCE)
+    assert done.returncode == answer, done.stderr + s.describe()
+    if answer == 0:
+        s.wait_until(lambda: not before & set(map(str, s.workers())), "new workers")
+    return before
+
+
+def start_to_reload(server, tmp_path, lines):
+    """A server with a config file of these lines: it, and that file."""
+    conf, pid_file = tmp_path / "conf", tmp_path / "pid"
+    conf.write_text(lines)
+    s = server.start(server.program("tls"), conf_file=conf, pid_file=pid_file, min_servers=2,
+                     port=None)
+    s.pid_file = pid_file
+    return s, conf
+
+
+@pytest.mark.parametrize("version", [V12, V13])
+def test_sessions_are_resumed_after_reloads(server, certificates, tmp_path, version):
+    """Of each generation by the next, and by the one that came back."""
+    lines = f"port {port(certificates.server)}\n"
+    s, conf = start_to_reload(server, tmp_path, lines)
+    context = certificates.context(version)
+    session = facts(s, context)["session"]
+    for more, answer in ("", 0), ("max_requests 900\n", 0), ("port nonsense:\n", 75), ("", 0):
+        conf.write_text(lines + more)
+        before = reload_tls(server, s, answer)
+        found = facts(s, context, session=session)
+        assert found["resumed"] == "1"
+        assert answer != 0 or found["pid"] not in before
+        session = found["session"]
+
+
+@pytest.mark.parametrize("more", ["SSL_verify_mode=peer", "SSL_ticket_rotation=100"])
+def test_other_rules_begin_with_new_sessions(server, certificates, tmp_path, more):
+    """A session does not let in whom a look at his certificate might keep out."""
+    line = f"port {port(certificates.server)}"
+    s, conf = start_to_reload(server, tmp_path, line + "\n")
+    context = certificates.context()
+    session = facts(s, context)["session"]
+    conf.write_text(f"{line} {more} SSL_ca_file={certificates.ca}\n"
+                    if "verify" in more else f"{line} {more}\n")
+    reload_tls(server, s)
+    assert facts(s, context, session=session)["resumed"] == "0"
 
 
 def test_sessions_are_of_one_port(server, certificates):
