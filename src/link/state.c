@@ -127,7 +127,8 @@ static const struct word words[] = {
 };
 
 static const char *const fd_names[PF_STATE_FD_COUNT_OF] = {
-    "board", "hints", "wake", "pass", "pid", "notify", "store", "control", "verdict",
+    "board", "hints",  "wake",  "pass",    "notices",
+    "pid",   "notify", "store", "control", "verdict",
 };
 
 static const char heading[] = "prefork-state";

@@ -40,7 +40,7 @@ enum {
 static const char *const single_names[PF_STATE_FD_COUNT_OF] = {
     [PF_STATE_FD_BOARD] = "prefork.board", [PF_STATE_FD_HINTS] = "prefork.hints",
     [PF_STATE_FD_WAKE] = "prefork.wake",   [PF_STATE_FD_PASS] = "prefork.pass",
-    [PF_STATE_FD_PID] = "prefork.pid",
+    [PF_STATE_FD_PID] = "prefork.pid",     [PF_STATE_FD_NOTICES] = "prefork.notices",
 };
 
 /* ---- open and close --------------------------------------------------------------------

@@ -303,14 +303,15 @@ struct walk {
 };
 
 static bool
-take_left(void *context, const struct nlmsghdr *m)
+take_held(void *context, const struct nlmsghdr *m)
 {
     const struct walk *walk = context;
     const struct inet_diag_msg *body = tcp_message(m);
-    struct pf_diag_socket s = {.left = true};
+    struct pf_diag_socket s = {0};
 
     if (!body || body->idiag_inode == 0) /* nobody holds it any more */
         return true;
+    s.left = body->idiag_state == TCP_CLOSE_WAIT;
     s.inode = body->idiag_inode;
     s.cookie = (uint64_t)body->id.idiag_cookie[1] << 32 | body->id.idiag_cookie[0];
     get_address(&s.local, body->idiag_family, body->id.idiag_src, body->id.idiag_sport);
@@ -318,18 +319,32 @@ take_left(void *context, const struct nlmsghdr *m)
     return walk->found(walk->context, &s);
 }
 
-int
-pf_diag_each_left(int family, pf_diag_found *found, void *context)
+static int
+walk_tcp(int family, unsigned port, uint32_t states, pf_diag_found *found, void *context)
 {
     const struct tcp_question q = {
         .header = header_of(sizeof q, true),
         .body = {.sdiag_family = (uint8_t)family,
                  .sdiag_protocol = IPPROTO_TCP,
-                 .idiag_states = 1u << TCP_CLOSE_WAIT},
+                 .idiag_states = states,
+                 .id = {.idiag_sport = htons((uint16_t)port)}},
     };
     struct walk walk = {found, context};
 
-    return ask(&q.header, take_left, &walk);
+    return ask(&q.header, take_held, &walk);
+}
+
+int
+pf_diag_each_left(int family, pf_diag_found *found, void *context)
+{
+    return walk_tcp(family, 0, 1u << TCP_CLOSE_WAIT, found, context);
+}
+
+int
+pf_diag_each_at(int family, unsigned port, pf_diag_found *found, void *context)
+{
+    return walk_tcp(family, port, 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE_WAIT, found,
+                    context);
 }
 
 /* ---- unix sockets -------------------------------------------------------------------- */
