@@ -379,6 +379,7 @@ check_to_run(struct prefork *p)
 static void
 run(struct prefork *p)
 {
+    struct pf_state *from = pf_takeover_take(&p->listeners);
     struct pf_held held;
 
     pf_files_hold(p, &held);
@@ -387,7 +388,7 @@ run(struct prefork *p)
                                                     .listeners = &p->listeners,
                                                     .held = &held,
                                                     .image = pf_image_here(),
-                                                    .from = pf_takeover_take()},
+                                                    .from = from},
                          &p->error);
 }
 

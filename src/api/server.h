@@ -64,8 +64,9 @@ PF_MUST_USE int pf_takeover_check(struct pf_error *error);
  * there is none. */
 void pf_takeover_fail(const char *reason);
 
-/* takeover.c: the server that runs now takes it (for good; given); NULL: nothing. */
-struct pf_state *pf_takeover_take(void);
+/* takeover.c: the server that runs now takes it (for good; given), and the listeners that
+ * came with it; NULL: nothing. */
+struct pf_state *pf_takeover_take(struct pf_listeners *listeners);
 
 /* takeover.c: this server is to be what it was, whatever has become of its files. The
  * descriptor of one of them (borrowed); -1: it is read by its path as always. */

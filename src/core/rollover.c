@@ -146,6 +146,8 @@ pf_rollover_room(const struct pf_pool *pool, const struct pf_policy *policy)
     unsigned most = policy->max_servers;
     unsigned room;
 
+    if (pool->trial.on) /* also where the new program wants fewer than there are */
+        most = larger(most, pool->trial.max_before);
     if (pf_rollover_is_on(pool))
         most += pool->rollover.surge;
     if (pool->trial.on)

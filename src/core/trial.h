@@ -27,6 +27,8 @@ struct pf_trial {
     uint64_t after;        /* births after this number are the new generation */
     unsigned surge;        /* of them are wanted */
     unsigned size;         /* of the pool when it began */
+    unsigned max_before;   /* max_servers of the old program, if it had more (set by the
+                              caller after the beginning) */
     pf_time deadline;      /* they are to be ready by then; PF_NEVER: some time */
     enum pf_reason reason; /* why it failed; PF_REASON_NONE: it has not */
 };

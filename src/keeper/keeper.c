@@ -52,6 +52,7 @@
 enum {
     EVENTS_MAX = 64,
     MESSAGE_BYTES = 1024,
+    OWN_FDS = 64, /* what the process needs besides, with those that are on their way */
 };
 
 enum tag {
@@ -216,7 +217,8 @@ store(struct keeper *k, const char *name, int fd)
     if (r < 0 && !k->told_refusal)
         pf_log(PREFORK_LOG_WARNING,
                "cannot keep %s: %s; a next master will have to do without%s", name,
-               strerror(-r), r == -ENOSPC ? ", and without what comes after it" : "");
+               strerror(-r),
+               r == -ENOSPC ? " (the limit on open descriptors decides how many)" : "");
     k->told_refusal = r < 0;
 }
 
@@ -501,18 +503,27 @@ close_all(struct keeper *k)
     pf_memory_free(k, sizeof *k);
 }
 
-/* Room for descriptors: twice, because a child spreads them. */
+/* Each of them has two numbers, because a child spreads them. What there is no room for is
+ * refused when it comes. */
+static unsigned
+choose_capacity(const struct keeper *k)
+{
+    unsigned limit = pf_fd_limit();
+    unsigned most = limit > OWN_FDS ? (limit - OWN_FDS) / 2 : 0;
+
+    return k->setup.capacity < most ? k->setup.capacity : most;
+}
+
 static int
 open_all(struct keeper *k, int *ret_its)
 {
-    unsigned capacity = k->setup.capacity;
     int r = pf_wait_open(&k->wait);
 
     pf_fd_limit_raise();
     if (r == 0)
-        r = pf_shelf_open(&k->shelf, capacity, &k->wait, TAG_SHELF);
+        r = pf_shelf_open(&k->shelf, choose_capacity(k), &k->wait, TAG_SHELF);
     if (r == 0)
-        r = pf_next_open(&k->next, capacity);
+        r = pf_next_open(&k->next);
     if (r == 0)
         r = pf_next_socket(k->shelf.lowest, &k->socket, ret_its);
     if (r == 0)

@@ -13,9 +13,9 @@
 
 #include "base/text.h"
 #include "os/fd.h"
+#include "os/image.h"
 #include "os/memory.h"
 #include "os/notify.h"
-#include "os/origin.h"
 #include "os/signal.h"
 
 #include <errno.h>
@@ -29,16 +29,19 @@
 enum {
     ADDED_MAX = 5, /* variables, of which each is said once at most */
     NUMBER_BYTES = 48,
+    STATES_BYTES = 2 * PF_SHELF_NAME_BYTES, /* which always have room */
 };
 
 #define NAMES "LISTEN_FDNAMES="
+
+static const char variable_of_keeper[] = PF_NEXT_KEEPER "=";
 
 /* Said anew to each master, or not at all. */
 static bool
 is_said_anew(const char *variable)
 {
     static const char *const names[] = {"LISTEN_PID=", "LISTEN_FDS=", NAMES,
-                                        "WATCHDOG_PID=", PF_NEXT_KEEPER "="};
+                                        "WATCHDOG_PID=", variable_of_keeper};
 
     for (size_t i = 0; i < PF_COUNT(names); i++) {
         if (strncmp(variable, names[i], strlen(names[i])) == 0)
@@ -58,14 +61,14 @@ count_environment(void)
 }
 
 int
-pf_next_open(struct pf_next *n, unsigned shelf_capacity)
+pf_next_open(struct pf_next *n)
 {
     unsigned count = count_environment();
 
     *n = (struct pf_next){
-        .arguments = pf_origin_arguments(),
+        .arguments = pf_image_here()->argv,
         .capacity = count + ADDED_MAX + 1,
-        .names_bytes = sizeof NAMES + (size_t)shelf_capacity * PF_SHELF_NAME_BYTES,
+        .names_bytes = sizeof NAMES + PF_SHELF_NAMES_MAX + STATES_BYTES,
     };
     n->environment = pf_memory_new(n->capacity * sizeof *n->environment);
     n->names = pf_memory_new(n->names_bytes);

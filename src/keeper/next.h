@@ -22,7 +22,7 @@ struct pf_next {
 };
 
 /* Take environment and arguments from this process. 0 or -ENOMEM. */
-PF_MUST_USE int pf_next_open(struct pf_next *n, unsigned shelf_capacity);
+PF_MUST_USE int pf_next_open(struct pf_next *n);
 void pf_next_close(struct pf_next *n);
 
 /* Both ends of a pair, close-on-exec, with numbers of at least lowest. 0 or a negative

@@ -8,6 +8,7 @@
  * removed. An event may be about what lay in a place before, so it is looked at again. */
 #include "keeper/shelf.h"
 
+#include "base/text.h"
 #include "os/fd.h"
 #include "os/memory.h"
 
@@ -19,22 +20,26 @@
 #include <unistd.h>
 
 enum {
+    STATES = 2,
     SPARE = 1, /* one more is handed on, behind those of the shelf (keeper/next.c) */
 };
 
 int
 pf_shelf_open(struct pf_shelf *s, unsigned capacity, struct pf_wait *wait, uint64_t tag)
 {
+    const unsigned places = capacity + STATES;
+
     *s = (struct pf_shelf){
-        .items = pf_memory_new(capacity * sizeof *s->items),
+        .items = pf_memory_new(places * sizeof *s->items),
+        .places = places,
         .capacity = capacity,
-        .lowest = PF_SHELF_FIRST + (int)capacity + SPARE,
+        .lowest = PF_SHELF_FIRST + (int)places + SPARE,
         .wait = wait,
         .tag = tag,
     };
     if (!s->items)
         return -ENOMEM;
-    for (unsigned i = 0; i < capacity; i++)
+    for (unsigned i = 0; i < places; i++)
         s->items[i].fd = -1;
     return 0;
 }
@@ -45,7 +50,7 @@ pf_shelf_close(struct pf_shelf *s)
     if (!s->items)
         return;
     pf_shelf_clear(s);
-    pf_memory_free(s->items, s->capacity * sizeof *s->items);
+    pf_memory_free(s->items, s->places * sizeof *s->items);
     s->items = NULL;
 }
 
@@ -55,29 +60,41 @@ free_place(struct pf_shelf *s, struct pf_shelf_item *item)
     pf_wait_remove(s->wait, item->fd);
     pf_fd_close(&item->fd);
     s->count--;
+    s->names_bytes -= strlen(item->name) + 1;
 }
 
 static struct pf_shelf_item *
 find(const struct pf_shelf *s, const char *name)
 {
-    for (unsigned i = 0; i < s->capacity; i++) {
+    for (unsigned i = 0; i < s->places; i++) {
         if (s->items[i].fd >= 0 && strcmp(s->items[i].name, name) == 0)
             return &s->items[i];
     }
     return NULL;
 }
 
-static struct pf_shelf_item *
-find_free(struct pf_shelf *s)
+static bool
+has_room(const struct pf_shelf *s, const char *name)
 {
-    for (unsigned i = 0; i < s->capacity; i++) {
+    return pf_text_begins(name, PF_SHELF_STATE) ||
+           (s->count < s->capacity &&
+            s->names_bytes + strlen(name) + 1 <= PF_SHELF_NAMES_MAX);
+}
+
+static struct pf_shelf_item *
+find_free(const struct pf_shelf *s, const char *name)
+{
+    if (!has_room(s, name))
+        return NULL;
+    for (unsigned i = 0; i < s->places; i++) {
         if (s->items[i].fd < 0)
             return &s->items[i];
     }
     return NULL;
 }
 
-/* What hangs up already would be dropped in the next moment. -EPERM: it never does. */
+/* What hangs up already will be dropped in the next moment. -EPERM: a file, which never
+ * does. -EBADF: neither does an O_PATH descriptor, since it has just been copied. */
 static int
 keep(struct pf_shelf *s, struct pf_shelf_item *item, const char *name, int fd)
 {
@@ -87,12 +104,13 @@ keep(struct pf_shelf *s, struct pf_shelf_item *item, const char *name, int fd)
     if (item->fd < 0)
         return -errno;
     r = pf_wait_add_end(s->wait, item->fd, s->tag + (uint64_t)(item - s->items));
-    if (r < 0 && r != -EPERM) {
+    if (r < 0 && r != -EPERM && r != -EBADF) {
         pf_fd_close(&item->fd);
         return r;
     }
     (void)snprintf(item->name, sizeof item->name, "%s", name);
     s->count++;
+    s->names_bytes += strlen(name) + 1;
     return 0;
 }
 
@@ -113,7 +131,7 @@ pf_shelf_put(struct pf_shelf *s, const char *name, int fd)
     if (r == 0 && item)
         free_place(s, item);
     else if (r == 0)
-        item = find_free(s);
+        item = find_free(s, name);
     if (r == 0)
         r = item ? keep(s, item, name, fd) : -ENOSPC;
     pf_fd_close(&fd);
@@ -150,7 +168,7 @@ pf_shelf_look(struct pf_shelf *s, unsigned place)
 void
 pf_shelf_clear(struct pf_shelf *s)
 {
-    for (unsigned i = 0; i < s->capacity; i++) {
+    for (unsigned i = 0; i < s->places; i++) {
         if (s->items[i].fd >= 0)
             free_place(s, &s->items[i]);
     }
@@ -164,7 +182,7 @@ pf_shelf_names(const struct pf_shelf *s, char *text, size_t bytes)
     if (bytes == 0)
         return false;
     text[0] = '\0';
-    for (unsigned i = 0; i < s->capacity; i++) {
+    for (unsigned i = 0; i < s->places; i++) {
         const struct pf_shelf_item *item = &s->items[i];
         int n;
         if (item->fd < 0)
@@ -182,7 +200,7 @@ pf_shelf_spread(const struct pf_shelf *s)
 {
     int next = PF_SHELF_FIRST;
 
-    for (unsigned i = 0; i < s->capacity; i++) {
+    for (unsigned i = 0; i < s->places; i++) {
         if (s->items[i].fd >= 0 && dup2(s->items[i].fd, next++) < 0)
             return -errno;
     }

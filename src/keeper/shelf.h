@@ -14,7 +14,14 @@
 enum {
     PF_SHELF_NAME_BYTES = 48,
     PF_SHELF_FIRST = 3, /* the first number that is handed on (SD_LISTEN_FDS_START) */
+    /* Of all names, with a byte between them: a variable of the environment has 128 KiB
+     * (execve(2), MAX_ARG_STRLEN). */
+    PF_SHELF_NAMES_MAX = 127 * 1024,
 };
+
+/* What has a name that begins like this is of more use than all else, and always has room:
+ * two of them, for the new one comes before the old one goes. */
+#define PF_SHELF_STATE "prefork.state."
 
 struct pf_shelf_item {
     int fd; /* -1: this place is free */
@@ -23,8 +30,10 @@ struct pf_shelf_item {
 
 struct pf_shelf {
     struct pf_shelf_item *items;
-    unsigned capacity;    /* of the table */
+    unsigned places;      /* in the table, */
+    unsigned capacity;    /* of which so many are for everything */
     unsigned count;       /* places in use */
+    size_t names_bytes;   /* of their names, and a byte for each */
     int lowest;           /* no descriptor on the shelf has a lower number */
     struct pf_wait *wait; /* borrowed */
     uint64_t tag;         /* of the first place; the others follow */
@@ -38,7 +47,7 @@ PF_MUST_USE int pf_shelf_open(struct pf_shelf *s, unsigned capacity, struct pf_w
 void pf_shelf_close(struct pf_shelf *s);
 
 /* Put a descriptor there (consumed in any case), in place of what had this name. 0 or a
- * negative errno: -ENOSPC, no place is free; -ENAMETOOLONG; -EINVAL: no name, or one that a
+ * negative errno: -ENOSPC, there is no room; -ENAMETOOLONG; -EINVAL: no name, or one that a
  * list of names cannot have; -EMFILE. */
 PF_MUST_USE int pf_shelf_put(struct pf_shelf *s, const char *name, int fd);
 

@@ -10,10 +10,13 @@
 /* clang-format on */
 
 #include "keeper/shelf.h"
+#include "os/fd.h"
 #include "os/wake.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -103,6 +106,11 @@ what_does_not_fit_is_refused_and_closed(void **state)
     assert_int_equal(pf_shelf_put(&shelf, "e", fd), -ENOSPC);
     assert_int_equal(fcntl(fd, F_GETFD), -1);
     assert_int_equal(pf_shelf_put(&shelf, "d", new_file()), 0);
+    assert_int_equal(pf_shelf_put(&shelf, PF_SHELF_STATE "1", new_file()), 0);
+    assert_int_equal(pf_shelf_put(&shelf, PF_SHELF_STATE "2", new_file()), 0);
+    assert_int_equal(pf_shelf_put(&shelf, PF_SHELF_STATE "3", new_file()), -ENOSPC);
+    pf_shelf_remove(&shelf, PF_SHELF_STATE "1");
+    pf_shelf_remove(&shelf, PF_SHELF_STATE "2");
     pf_shelf_remove(&shelf, "b");
     assert_int_equal(pf_shelf_put(&shelf, "e", new_file()), 0);
 }
@@ -116,6 +124,8 @@ what_hangs_up_is_dropped(void **state)
     (void)state;
     assert_int_equal(pf_shelf_put(&shelf, "file", new_file()), 0); /* which never does */
     assert_int_equal(pf_shelf_put(&shelf, "bell", pf_wake_open()), 0);
+    assert_int_equal(pf_shelf_put(&shelf, "path", open("/", O_PATH | O_CLOEXEC)), 0);
+    pf_shelf_remove(&shelf, "path");
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
     assert_int_equal(pf_shelf_put(&shelf, "channel", ends[0]), 0);
     assert_int_equal(send(ends[1], "x", 1, 0), 1);
@@ -184,6 +194,29 @@ descriptors_are_spread_from_three(void **state)
     assert_int_equal(status, 0);
 }
 
+/* The list of names has to fit into one variable. */
+static void
+names_have_a_limit(void **state)
+{
+    char name[PF_SHELF_NAME_BYTES];
+    struct pf_shelf many;
+    char *text = malloc(PF_SHELF_NAMES_MAX);
+    int r = 0;
+
+    (void)state;
+    pf_fd_limit_raise();
+    assert_int_equal(pf_shelf_open(&many, PF_SHELF_NAMES_MAX, &wait_object, TAG), 0);
+    many.lowest = PF_SHELF_FIRST; /* this test needs no numbers but low ones */
+    for (int i = 0; r == 0 && i < 10000; i++) {
+        (void)snprintf(name, sizeof name, "%047d", i);
+        r = pf_shelf_put(&many, name, dup(STDERR_FILENO));
+    }
+    assert_true(r == -ENOSPC || r == -EBADF); /* the latter where few may be open at all */
+    assert_true(pf_shelf_names(&many, text, PF_SHELF_NAMES_MAX));
+    pf_shelf_close(&many);
+    free(text);
+}
+
 int
 main(void)
 {
@@ -194,6 +227,7 @@ main(void)
         cmocka_unit_test_setup_teardown(what_hangs_up_is_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_stand_in_the_order_of_descriptors, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(names_have_a_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(descriptors_are_spread_from_three, set_up,
                                         tear_down),
     };

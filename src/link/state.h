@@ -120,7 +120,7 @@ struct pf_state {
     unsigned slots;      /* of the board */
     unsigned slot_bytes; /* of a slot's struct there: the same program must mean the same */
     uint64_t births, outdated_after, outdated, requests;
-    bool leave_open; /* workers that are replaced have all the time they want */
+    unsigned max_servers;
 
     unsigned listener_count;
     struct pf_state_listener listeners[PF_STATE_LISTENERS_MAX];

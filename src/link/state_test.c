@@ -38,7 +38,7 @@ fill_example(void)
     example.generation = UINT64_MAX;
     example.watchdog = 30 * PF_SECOND;
     example.fds[PF_STATE_FD_WAKE] = 12;
-    example.leave_open = true;
+    example.max_servers = 5;
     example.listener_count = 2;
     example.listeners[1] = (struct pf_state_listener){
         .fd = 7, .proto = 3, .any_port = true, .ino = 99, .address = "[::1]:80"};

@@ -36,8 +36,8 @@ struct pf_state;
 struct pf_child {
     struct pf_process process;
     uint64_t start; /* when it was started, as the kernel counts: a name with its pid */
-    int channel; /* the master's end; -1: none, or the worker closed its end */
-    int wire;    /* likewise, of child_communication */
+    int channel;    /* the master's end; -1: none, or the worker closed its end */
+    int wire;       /* likewise, of child_communication */
     uint32_t marks[PF_OUTLET_COUNT]; /* of the sinks that it has, or has been sent */
     uint32_t words;                  /* of its page, when it was heard last */
     bool speaks;                     /* and there was more */
@@ -234,8 +234,7 @@ enum pf_rollover_state {
     PF_ROLLOVER_FAILED, /* new workers do not start: those from before serve on */
 };
 void pf_master_begin_rollover(struct pf_master *m);
-enum pf_rollover_state pf_master_rollover(struct pf_master *m, char *text,
-                                          size_t bytes);
+enum pf_rollover_state pf_master_rollover(struct pf_master *m, char *text, size_t bytes);
 bool pf_master_is_rolling_over(const struct pf_master *m);
 
 /* hear.c: take messages from the channel of a worker; of a dead one, all there are; of all

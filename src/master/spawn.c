@@ -225,7 +225,7 @@ pf_master_watch_child(struct pf_master *m, const struct pf_cradle *c,
 {
     int r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, c->slot));
 
-    if (r == 0 && m->setup.recipe->handler == PF_HANDLER_WAIT && c->channel >= 0)
+    if (r == 0 && c->channel >= 0 && m->setup.recipe->handler == PF_HANDLER_WAIT)
         r = pf_wait_add(&m->wait, c->channel, pf_tag(PF_TAG_CHANNEL, c->slot));
     if (r == 0 && c->departures >= 0)
         r = pf_wait_add(&m->wait, c->departures, pf_tag(PF_TAG_CLIENT, c->slot));

@@ -14,7 +14,7 @@ struct prefork;
 struct pf_startup_setup {
     struct prefork *p; /* handed to hooks and not looked into */
     const struct pf_config *config;
-    struct pf_listeners *listeners; /* empty */
+    struct pf_listeners *listeners; /* what was handed in with `from`, or nothing */
     const struct pf_held *held;
     struct pf_image *image;
     struct pf_state *from; /* handed over by the master before; NULL: nothing; given */

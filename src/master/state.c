@@ -60,8 +60,11 @@ fill_board(const struct pf_master *m, struct pf_state *s)
 }
 
 static void
-fill_pool(const struct pf_pool *pool, struct pf_state *s)
+fill_pool(const struct pf_master *m, struct pf_state *s)
 {
+    const struct pf_pool *pool = &m->pool;
+
+    s->max_servers = m->policy.max_servers;
     s->births = pool->births;
     s->outdated_after = pool->outdated_after;
     s->outdated = pool->outdated;
@@ -130,7 +133,7 @@ describe_worker(const struct pf_master *m, unsigned slot)
 void
 pf_master_fill_workers(const struct pf_master *m, struct pf_state *s)
 {
-    fill_pool(&m->pool, s);
+    fill_pool(m, s);
     s->worker_count = 0;
     for (unsigned i = 0; i < m->pool.used && s->worker_count < s->worker_capacity; i++) {
         if (pf_life_alive(m->pool.slots[i].life))
@@ -249,6 +252,7 @@ adopt_worker(struct pf_master *m, const struct pf_state *s,
                       .was_ready = w->was_ready,
                       .exempt = w->exempt,
                   });
+    pf_master_read_slot(m, w->slot); /* it may be further by now */
 }
 
 void
@@ -260,7 +264,7 @@ pf_master_adopt_workers(struct pf_master *m, const struct pf_state *s)
         adopt_worker(m, s, &s->workers[i]);
     if (s->outdated > 0)
         pf_pool_outdate_range(&m->pool, s->outdated_after, s->outdated);
-    m->announced = true;
+    m->announced = s->kind != PF_STATE_ADOPT;
 }
 
 void

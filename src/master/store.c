@@ -6,6 +6,9 @@
  * thing is offered once. Then the state itself is, under a number of its own, and after
  * that the one before it is removed: at any moment there is a whole one there.
  *
+ * While a new program is on trial nothing is stored: if it dies, the one before is to come
+ * back, with its own workers.
+ *
  * Nothing here waits. What is not taken now (the receiver's queue is full) is offered in a
  * later turn, and the state after it; the old one is still true of those that it names.
  *
@@ -16,6 +19,7 @@
 #include "master/store.h"
 
 #include "keeper/keeper.h"
+#include "link/stored.h"
 #include "log/log.h"
 #include "log/outlet.h"
 #include "master/master.h"
@@ -31,17 +35,10 @@
 #include <string.h>
 
 enum {
-    NAME_BYTES = 48,
     OTHERS = PF_STATE_LISTENERS_MAX + PF_STATE_FILES_MAX + PF_STATE_FD_COUNT_OF + 2,
 };
 
 #define AGAIN (100 * PF_MILLISECOND)
-
-static const char *const single_names[PF_STATE_FD_COUNT_OF] = {
-    [PF_STATE_FD_BOARD] = "prefork.board", [PF_STATE_FD_HINTS] = "prefork.hints",
-    [PF_STATE_FD_WAKE] = "prefork.wake",   [PF_STATE_FD_PASS] = "prefork.pass",
-    [PF_STATE_FD_PID] = "prefork.pid",     [PF_STATE_FD_NOTICES] = "prefork.notices",
-};
 
 /* ---- open and close --------------------------------------------------------------------
  */
@@ -74,6 +71,28 @@ forget_singles(struct pf_store *s)
         s->files[i] = -1;
 }
 
+/* What a master before this one has stored, or was about to: all of it is offered once
+ * more, which changes nothing where it is there already, and what has gone meanwhile is
+ * removed. */
+static void
+resume(struct pf_store *s, const struct pf_state *state)
+{
+    s->number = state->stored;
+    s->again = true;
+    for (unsigned i = 0; i < state->listener_count; i++)
+        s->lent[s->lent_count++] = state->listeners[i].id;
+    for (unsigned i = 0; i < state->worker_count; i++) {
+        const struct pf_state_worker *w = &state->workers[i];
+        if (w->slot < s->capacity)
+            s->workers[w->slot] =
+                (struct pf_stored_worker){.birth = w->birth,
+                                          .again = true,
+                                          .channel = true,
+                                          .wire = w->wire >= 0,
+                                          .departures = w->departures >= 0};
+    }
+}
+
 int
 pf_store_open(struct pf_master *m, int keeper, bool wanted)
 {
@@ -86,9 +105,10 @@ pf_store_open(struct pf_master *m, int keeper, bool wanted)
     if (s->fd < 0)
         return 0;
     forget_singles(s);
-    s->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     s->pending = true;
     r = allocate(s, m->capacity);
+    if (r == 0 && m->setup.from)
+        resume(s, m->setup.from);
     if (r == 0 && s->is_keeper)
         r = pf_wait_add(&m->wait, s->fd, pf_tag(PF_TAG_KEEPER, 0));
     return r;
@@ -101,35 +121,7 @@ pf_store_close(struct pf_store *s)
     pf_memory_free(s->table, s->capacity * sizeof *s->table);
     pf_memory_free(s->state, sizeof *s->state);
     pf_memory_free(s->buffer, s->buffer_bytes);
-    pf_fd_close(&s->exe);
     *s = PF_STORE_NONE;
-}
-
-static void
-resume_worker(struct pf_store *s, const struct pf_state_worker *w)
-{
-    if (w->slot < s->capacity)
-        s->workers[w->slot] = (struct pf_stored_worker){.birth = w->birth,
-                                                        .channel = w->channel >= 0,
-                                                        .wire = w->wire >= 0,
-                                                        .departures = w->departures >= 0};
-}
-
-/* Files are the one thing that another program may have others of. */
-void
-pf_store_resume(struct pf_master *m, const struct pf_state *state, uint64_t number)
-{
-    struct pf_store *s = &m->store;
-
-    if (s->fd < 0)
-        return;
-    s->number = number;
-    for (unsigned i = 0; i < PF_STATE_FD_COUNT_OF; i++)
-        s->fds[i] = single_names[i] ? state->fds[i] : -1;
-    for (unsigned i = 0; i < state->listener_count; i++)
-        s->lent[s->lent_count++] = state->listeners[i].id;
-    for (unsigned i = 0; i < state->worker_count; i++)
-        resume_worker(s, &state->workers[i]);
 }
 
 /* ---- offering and removing -------------------------------------------------------------
@@ -176,19 +168,12 @@ replace(struct pf_master *m, const char *name, int *stored, int fd)
     return true;
 }
 
-static const char *
-numbered(char name[NAME_BYTES], const char *kind, uint64_t number)
-{
-    (void)snprintf(name, NAME_BYTES, "prefork.%s.%" PRIu64, kind, number);
-    return name;
-}
-
 static bool
 put_singles(struct pf_master *m, const struct pf_state *state)
 {
     for (unsigned i = 0; i < PF_STATE_FD_COUNT_OF; i++) {
-        if (single_names[i] &&
-            !replace(m, single_names[i], &m->store.fds[i], state->fds[i]))
+        if (pf_stored_single((enum pf_state_fd)i) &&
+            !replace(m, pf_stored_single((enum pf_state_fd)i), &m->store.fds[i], state->fds[i]))
             return false;
     }
     return true;
@@ -219,12 +204,12 @@ static bool
 remove_listeners(struct pf_master *m, const struct pf_state *state)
 {
     struct pf_store *s = &m->store;
-    char name[NAME_BYTES];
+    char name[PF_STORED_NAME_BYTES];
 
     for (unsigned i = s->lent_count; i-- > 0;) {
         if (names_listener(state, s->lent[i]))
             continue;
-        if (!take_back(m, numbered(name, "l", s->lent[i])))
+        if (!take_back(m, pf_stored_numbered(name, "l", s->lent[i])))
             return false;
         s->lent[i] = s->lent[--s->lent_count];
     }
@@ -235,41 +220,32 @@ static bool
 put_listeners(struct pf_master *m, const struct pf_state *state)
 {
     struct pf_store *s = &m->store;
-    char name[NAME_BYTES];
+    char name[PF_STORED_NAME_BYTES];
 
     if (!remove_listeners(m, state))
         return false;
+    if (s->again)
+        s->lent_count = 0;
+    s->again = false;
     for (unsigned i = 0; i < state->listener_count; i++) {
         const struct pf_state_listener *l = &state->listeners[i];
         if (is_lent(s, l->id))
             continue;
-        if (!put(m, numbered(name, "l", l->id), l->fd))
+        if (!put(m, pf_stored_numbered(name, "l", l->id), l->fd))
             return false;
         s->lent[s->lent_count++] = l->id;
     }
     return true;
 }
 
-/* There may be several config files. */
-static const char *
-name_file(char name[NAME_BYTES], const struct pf_state_file *file, unsigned index)
-{
-    switch ((enum pf_file_role)file->role) {
-    case PF_FILE_EXECUTABLE: return PF_KEEPER_EXECUTABLE;
-    case PF_FILE_PROGRAM: return "prefork.program";
-    case PF_FILE_CONFIG: break;
-    }
-    return numbered(name, "conf", index);
-}
-
 /* What another program stored under these names is not this program's. */
 static bool
 put_files(struct pf_master *m, const struct pf_state *state)
 {
-    char buffer[NAME_BYTES];
+    char buffer[PF_STORED_NAME_BYTES];
 
     for (unsigned i = 0; i < state->file_count; i++) {
-        const char *name = name_file(buffer, &state->files[i], i);
+        const char *name = pf_stored_file(buffer, &state->files[i], i);
         if (m->store.files[i] == state->files[i].fd)
             continue;
         if (!m->store.is_keeper && !take_back(m, name))
@@ -281,15 +257,29 @@ put_files(struct pf_master *m, const struct pf_state *state)
     return true;
 }
 
+/* In a stop: they are the next start's own affair. */
+static bool
+remove_files(struct pf_master *m, const struct pf_state *state)
+{
+    char buffer[PF_STORED_NAME_BYTES];
+
+    for (unsigned i = 0; i < state->file_count; i++) {
+        if (m->store.files[i] >= 0 && !take_back(m, pf_stored_file(buffer, &state->files[i], i)))
+            return false;
+        m->store.files[i] = -1;
+    }
+    return true;
+}
+
 /* ---- workers ------------------------------------------------------------------------- */
 
 static bool
 put_one(struct pf_master *m, const char *kind, uint64_t birth, int fd, bool *stored)
 {
-    char name[NAME_BYTES];
+    char name[PF_STORED_NAME_BYTES];
 
     if (!*stored && fd >= 0)
-        *stored = put(m, numbered(name, kind, birth), fd);
+        *stored = put(m, pf_stored_numbered(name, kind, birth), fd);
     return *stored || fd < 0;
 }
 
@@ -298,6 +288,8 @@ put_worker(struct pf_master *m, const struct pf_state_worker *w)
 {
     struct pf_stored_worker *stored = &m->store.workers[w->slot];
 
+    if (stored->again)
+        *stored = (struct pf_stored_worker){0};
     stored->birth = w->birth;
     return put_one(m, "w", w->birth, w->channel, &stored->channel) &&
            put_one(m, "v", w->birth, w->wire, &stored->wire) &&
@@ -307,10 +299,10 @@ put_worker(struct pf_master *m, const struct pf_state_worker *w)
 static bool
 remove_one(struct pf_master *m, const char *kind, uint64_t birth, bool *stored)
 {
-    char name[NAME_BYTES];
+    char name[PF_STORED_NAME_BYTES];
 
     if (*stored)
-        *stored = !take_back(m, numbered(name, kind, birth));
+        *stored = !take_back(m, pf_stored_numbered(name, kind, birth));
     return !*stored;
 }
 
@@ -356,7 +348,7 @@ static bool
 put_state(struct pf_master *m, struct pf_state *state)
 {
     struct pf_store *s = &m->store;
-    char name[NAME_BYTES];
+    char name[PF_STORED_NAME_BYTES];
     bool done;
     int fd;
 
@@ -366,13 +358,13 @@ put_state(struct pf_master *m, struct pf_state *state)
         m->deadline = pf_time_earlier(m->deadline, m->now + AGAIN);
         return false;
     }
-    done = put(m, numbered(name, "state", state->stored), fd);
+    done = put(m, pf_stored_numbered(name, "state", state->stored), fd);
     pf_fd_close(&fd);
     if (!done)
         return false;
     s->number++;
     if (s->number > 1)
-        (void)take_back(m, numbered(name, "state", s->number - 1));
+        (void)take_back(m, pf_stored_numbered(name, "state", s->number - 1));
     return true;
 }
 
@@ -394,16 +386,24 @@ lend_listeners(struct pf_master *m)
 }
 
 static void
+prepare_state(struct pf_master *m)
+{
+    struct pf_state *state = m->store.state;
+
+    pf_state_init(state);
+    state->workers = m->store.table;
+    state->worker_capacity = m->store.capacity;
+    pf_master_fill_state(m, state);
+    state->kind = PF_STATE_ADOPT;
+}
+
+static void
 store_all(struct pf_master *m)
 {
     struct pf_store *s = &m->store;
     struct pf_state *state = s->state;
 
-    pf_state_init(state);
-    state->workers = s->table;
-    state->worker_capacity = s->capacity;
-    pf_master_fill_state(m, state);
-    state->kind = PF_STATE_ADOPT;
+    prepare_state(m);
     s->pending =
         !(remove_workers(m, false) && put_singles(m, state) && put_listeners(m, state) &&
           put_files(m, state) && put_workers(m, state) && put_state(m, state));
@@ -428,7 +428,7 @@ static void
 hand_log(struct pf_master *m)
 {
     uint32_t mark = pf_outlet_mark(PF_OUTLET_LOG);
-    char name[NAME_BYTES];
+    char name[PF_STORED_NAME_BYTES];
 
     if (mark == m->store.log_mark)
         return;
@@ -442,11 +442,14 @@ static void
 withdraw(struct pf_master *m)
 {
     struct pf_store *s = &m->store;
-    char name[NAME_BYTES];
+    char name[PF_STORED_NAME_BYTES];
 
-    if (s->number > 0 && !take_back(m, numbered(name, "state", s->number)))
+    if (s->number > 0 && !take_back(m, pf_stored_numbered(name, "state", s->number)))
         return;
     s->number = 0;
+    prepare_state(m);
+    if (!remove_files(m, s->state))
+        return;
     pf_state_init(s->state);
     s->withdrawn = remove_workers(m, true) && put_singles(m, s->state);
 }
@@ -468,7 +471,8 @@ pf_master_store(struct pf_master *m)
 
     if (s->fd < 0)
         return;
-    if (m->pool.stop == PF_STOP_NONE && has_changed(m))
+    if (m->pool.stop == PF_STOP_NONE && m->upgrade.stage != PF_UPGRADE_TRIAL &&
+        m->upgrade.stage != PF_UPGRADE_EMPTYING && has_changed(m))
         store_all(m);
     if (s->is_keeper)
         tend_keeper(m);

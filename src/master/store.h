@@ -14,6 +14,7 @@ struct pf_master;
 /* What is stored of the worker in a slot. */
 struct pf_stored_worker {
     uint64_t birth; /* 0: nothing */
+    bool again;     /* it was a master before this one */
     bool channel, wire, departures;
 };
 
@@ -29,10 +30,10 @@ struct pf_store {
     uint64_t ends_now; /* workers that were reaped so far */
     bool pending;      /* not all of it was taken */
     bool withdrawn;    /* what the next service must not get back is removed */
-    int exe;           /* the executable, -1: not known */
 
     /* What is stored: -1, nothing. */
     int fds[PF_STATE_FD_COUNT_OF];
+    bool again; /* a master before this one stored what follows */
     unsigned lent_count;
     unsigned lent[PF_STATE_LISTENERS_MAX]; /* listeners, by their numbers */
     int files[PF_STATE_FILES_MAX];
@@ -45,21 +46,17 @@ struct pf_store {
     size_t buffer_bytes;
 };
 
-#define PF_STORE_NONE ((struct pf_store){.fd = -1, .exe = -1})
+#define PF_STORE_NONE ((struct pf_store){.fd = -1})
 
 /* Room for descriptors that so many workers, and all else, need. */
 unsigned pf_store_room(unsigned capacity);
 
 /* keeper: the socket to it (borrowed), or -1. Otherwise, if wanted, the service manager
- * that the herald speaks to is asked. 0 or -ENOMEM. Closing accepts a store that failed to
+ * that the herald speaks to is asked. What setup.from says is stored is
+ * replaced and removed as the rest. 0 or -ENOMEM. Closing accepts a store that failed to
  * open. */
 PF_MUST_USE int pf_store_open(struct pf_master *m, int keeper, bool wanted);
 void pf_store_close(struct pf_store *s);
-
-/* All of this is stored already, by a master before this one, as was said in the state of
- * this number. So what is not the same, or not there any more, will be replaced and
- * removed. */
-void pf_store_resume(struct pf_master *m, const struct pf_state *state, uint64_t number);
 
 /* At the end of each turn: store what is new, remove what is gone, and say how we are.
  * Nothing is done while nothing changes. What is not taken is offered again. */

@@ -516,26 +516,6 @@ tend_check(struct pf_master *m)
 
 /* ---- TRIAL and what follows ------------------------------------------------------------ */
 
-void
-pf_upgrade_begin(struct pf_master *m)
-{
-    struct pf_upgrade *u = &m->upgrade;
-    const struct pf_state *from = m->setup.from;
-
-    if (!from)
-        return;
-    if (from->kind == PF_STATE_TRIAL) {
-        pf_trial_begin(&m->pool, m->policy.reload_surge,
-                       pf_time_after(m->now, m->policy.reload_timeout));
-        u->stage = PF_UPGRADE_TRIAL;
-    } else if (from->kind == PF_STATE_ROLLBACK) {
-        fail(m, from->reason);
-        give_up_return(m);
-    } else {
-        give_up_return(m);
-    }
-}
-
 static void
 finish(struct pf_master *m)
 {
@@ -611,6 +591,29 @@ tend_leftovers(struct pf_master *m)
         m->deadline = pf_time_earlier(m->deadline, m->now + PF_PLAN_LOOK);
 }
 
+void
+pf_upgrade_begin(struct pf_master *m)
+{
+    struct pf_upgrade *u = &m->upgrade;
+    const struct pf_state *from = m->setup.from;
+
+    if (!from) {
+        pf_listeners_commit(m->setup.listeners, note, NULL); /* what was left by another */
+        return;
+    }
+    if (from->kind == PF_STATE_TRIAL) {
+        pf_trial_begin(&m->pool, m->policy.reload_surge,
+                       pf_time_after(m->now, m->policy.reload_timeout));
+        m->pool.trial.max_before = from->max_servers;
+        u->stage = PF_UPGRADE_TRIAL;
+        return;
+    }
+    pf_listeners_commit(m->setup.listeners, note, NULL);
+    if (from->kind == PF_STATE_ROLLBACK)
+        fail(m, from->reason);
+    give_up_return(m);
+}
+
 /* ---- workers alone, or where there is no next program ---------------------------------------------------- */
 
 static void
@@ -644,13 +647,22 @@ tend_replacing(struct pf_master *m)
 
 /* ---- in each turn ---------------------------------------------------------------------- */
 
+/* One of an earlier generation may be busy for long, and is no reason to keep a new one out
+ * for which there is room. */
+static bool
+has_room(const struct pf_master *m)
+{
+    return pf_pool_alive(&m->pool) <= m->policy.max_servers + m->policy.reload_surge;
+}
+
 /* Not before the server is ready for the first time, and not while workers of two
  * generations change places, unless births fail: then this is what may help. */
 static bool
 may_begin(const struct pf_master *m)
 {
     return m->upgrade.wanted != PF_UPGRADE_NOTHING && m->announced &&
-           (pf_rollover_pending(&m->pool) == 0 || pf_backoff_cautious(&m->pool.start));
+           (pf_rollover_pending(&m->pool) == 0 || has_room(m) ||
+            pf_backoff_cautious(&m->pool.start));
 }
 
 static void

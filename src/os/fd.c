@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,6 +91,16 @@ pf_fd_limit_restore(void)
 {
     if (limit_raised)
         (void)setrlimit(RLIMIT_NOFILE, &limit_at_start); /* lowering cannot fail */
+}
+
+unsigned
+pf_fd_limit(void)
+{
+    struct rlimit now;
+
+    if (getrlimit(RLIMIT_NOFILE, &now) < 0)
+        return 0;
+    return now.rlim_cur > INT_MAX ? INT_MAX : (unsigned)now.rlim_cur;
 }
 
 void

@@ -37,6 +37,9 @@ void pf_fd_spare_client(void);
 void pf_fd_limit_raise(void);
 void pf_fd_limit_restore(void);
 
+/* How many descriptors this process may have open now. */
+unsigned pf_fd_limit(void);
+
 /* What it was when the first master started, and in a master after it: it was this. */
 void pf_fd_limit_at_start(uint64_t *ret_soft, uint64_t *ret_hard);
 void pf_fd_limit_adopt(uint64_t soft, uint64_t hard);

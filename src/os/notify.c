@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <stdalign.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,12 +116,13 @@ int
 pf_notify_send_fds(int fd, const char *text, const int *fds, unsigned count)
 {
     alignas(struct cmsghdr) char control[CONTROL_BYTES] = {0};
-    struct iovec part = {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)};
+    struct iovec part = {.iov_len = strlen(text)};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
     ssize_t n;
 
     if (count > PF_NOTIFY_FDS_MAX)
         return -EINVAL;
+    memcpy(&part.iov_base, &text, sizeof text); /* it is only read */
     if (count > 0) {
         message.msg_control = control;
         message.msg_controllen = CMSG_SPACE(count * sizeof *fds);

@@ -422,9 +422,11 @@ class Servers:
 
         Settings are given as words, dicts, lists or keyword arguments; a port is chosen
         unless one is given (port=None: none). Further keywords: env (a dict of changes; None
-        removes), cwd, pass_fds, preexec_fn, umask, stdin, stdout; tail: words after the settings.
+        removes), cwd, pass_fds, preexec_fn, umask, stdin, stdout; prefix: words in front of it;
+        tail: words after the settings.
         wait: a pattern that means ready, or None to return at once."""
-        argv = [EXAMPLES / what if what in ("echo", "http_hello", "jobs") else what]
+        argv = more.pop("prefix", [])
+        argv = [*argv, EXAMPLES / what if what in ("echo", "http_hello", "jobs") else what]
         return self._launch(argv, more.pop("tail", []), settings, wait, more)
 
     def serve(self, program, *settings, wait="ready", **more):

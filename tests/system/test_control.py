@@ -20,6 +20,8 @@ ONE = {"sizing": "static", "max_servers": 1}
 OK, USAGE, UNAVAILABLE, REFUSED, FAILED, WRONG = 0, 64, 69, 71, 75, 78
 COMMANDS = ["reload", "restart-workers"]
 NOUNS = ["reload", "restart of the workers"]
+# Both commands do the same then: what is looked at here is who asks, and who is told.
+WORKERS = {"reload_mode": "workers"}
 
 MAGIC, VERSION = 0x70666B72, 1
 RELOAD, RESTART = 1, 2
@@ -99,29 +101,29 @@ def connect():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_wait_until_all_workers_are_replaced(server, path, command):
     """When it returns nobody of before is there."""
-    s = server.start("echo", sizing="static", max_servers=3, pid_file=path)
+    s = server.start("echo", **WORKERS, sizing="static", max_servers=3, pid_file=path)
     before = s.wait_workers(3)
     assert run(server, command, path, "--wait") == (OK, replaced(s, 3), "")
     assert not any(is_alive(pid) for pid in before)
-    assert s.wait_log(rf"notice: prefork {command} \(process \d+\): replacing all workers")
-    assert s.wait_log("notice: all workers were replaced; there are 3 now")
+    assert s.wait_log(rf"notice: re\w+ 1 \(prefork {command} \(process \d+\)\): replacing all workers")
+    assert s.wait_log(r"notice: re\w+ \d+: all workers were replaced; there are 3 now")
     assert s.ask(b"x\n") == b"x\n"
 
 
 @pytest.mark.parametrize("command, what", zip(COMMANDS, NOUNS))
 def test_without_wait_the_server_has_agreed(server, path, command, what):
     """And does it."""
-    s = server.start("echo", **ONE, pid_file=path)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path)
     before = s.wait_workers(1)
     assert run(server, command, path) == (
         OK, f"process {s.pid} was asked for a {what}; its log says how it goes\n", "")
-    s.wait_log("notice: all workers were replaced; there are 1 now")
+    s.wait_log(r"notice: re\w+ \d+: all workers were replaced; there are 1 now")
     assert not is_alive(before[0])
 
 
 def test_the_server_is_found_by_its_config_file(server, path, tmp_path):
     """Also one whose other settings are wrong by now."""
-    s = server.start("echo", **ONE, pid_file=path)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path)
     conf = tmp_path / "x.conf"
     conf.write_text(f"pid_file {path}\nuser nobody-here\n")
     done = server.prefork("reload", "--conf-file", conf, "--wait")
@@ -135,7 +137,7 @@ def test_reload_running_from_a_program(server, path):
                                        seconds).stdout.split(": ", 1)
         return int(outcome), text
     assert ask(-1) == (1, f"pid file {path} is not there: no server runs with it\n")
-    s = server.start(server.program("hold"), **ONE, pid_file=path)
+    s = server.start(server.program("hold"), **ONE, **WORKERS, pid_file=path)
     assert ask(-1) == (0, replaced(s, 1))
     with s.connect() as c:
         assert c.recv(1)
@@ -147,7 +149,7 @@ def test_reload_running_from_a_program(server, path):
 
 def test_wait_lasts_as_long_as_the_last_request(server, path):
     """No request is cut, and until its worker has gone it is not over."""
-    s = server.start("echo", **ONE, pid_file=path)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path)
     with s.connect() as c:
         c.sendall(b"one\n")
         assert c.recv(10) == b"one\n"
@@ -162,28 +164,28 @@ def test_wait_lasts_as_long_as_the_last_request(server, path):
 
 def test_a_timeout_ends_the_wait_and_nothing_else(server, path):
     """The server goes on, and does it."""
-    s = server.start("echo", **ONE, pid_file=path)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path)
     with s.connect() as c:
         c.sendall(b"one\n")
         assert c.recv(10) == b"one\n"
         assert run(server, "reload", path, "--wait", "--timeout", "0.1") == (
             REFUSED, "",
             f"prefork reload: process {s.pid}: the reload was not over in time; it goes on\n")
-    s.wait_log("notice: all workers were replaced")
+    s.wait_log(r"notice: re\w+ \d+: all workers were replaced")
 
 
 def test_new_workers_that_do_not_start_are_a_failure(server, path, tmp_path):
     """Those of before serve on, and the status tells it from everything else."""
     flag = tmp_path / "refuse"
-    s = server.start(server.build(REFUSING), sizing="static", max_servers=2, pid_file=path,
-                     env={"REFUSE": flag})
+    s = server.start(server.build(REFUSING), **WORKERS, sizing="static", max_servers=2,
+                     pid_file=path, env={"REFUSE": flag})
     before = s.wait_workers(2)
     flag.touch()
     status, out, err = run(server, "reload", path, "--wait")
     assert (status, out) == (FAILED, "")
     assert err == (f"prefork reload: process {s.pid}: workers are not replaced: new ones do not "
-                   "start; 1 of before serves on\n")
-    assert sum(is_alive(pid) for pid in before) == 1
+                   "start; 2 of before serve on\n")
+    assert all(map(is_alive, before))
     assert s.connect().recv(10) == b"hello\n"
     flag.unlink()
     s.wait_until(lambda: not any(is_alive(pid) for pid in before), "the replacement after all")
@@ -217,8 +219,8 @@ int main(int argc, char **argv)
 def test_a_request_that_comes_meanwhile_waits_for_the_next_one(server, path, connect):
     """Several are the same number, and all of them hear of its end. The first is under way for
     as long as a worker is busy that cannot be asked to leave before another one has gone."""
-    s = server.start(server.program("hold"), sizing="static", max_servers=2, max_recycling=1,
-                     pid_file=path)
+    s = server.start(server.program("hold"), **WORKERS, sizing="static", max_servers=2,
+                     max_recycling=1, pid_file=path)
     with s.connect() as one, s.connect() as two:
         assert one.recv(1) and two.recv(1)
         clients = [connect(s) for _ in range(4)]
@@ -235,12 +237,12 @@ def test_a_request_that_comes_meanwhile_waits_for_the_next_one(server, path, con
 
 def test_the_next_one_does_not_wait_for_who_takes_his_time(server, path):
     """A connection that lasts for hours does not keep a new program from coming in."""
-    s = server.start(server.program("hold"), sizing="static", max_servers=2, max_recycling=2,
-                     pid_file=path)
+    s = server.start(server.program("hold"), **WORKERS, sizing="static", max_servers=2,
+                     max_recycling=2, pid_file=path)
     with s.connect() as c:
         assert c.recv(1)
         assert run(server, "reload", path)[0] == OK
-        s.wait_log("asked to leave 2 workers")
+        s.wait_log("asked to leave 1 worker", count=2)
         waiting = begin("reload", path, "--wait")
         s.wait_until(lambda: len(s.find_log("replacing all workers")) == 2, "the second")
         assert waiting.poll() is None
@@ -249,7 +251,7 @@ def test_the_next_one_does_not_wait_for_who_takes_his_time(server, path):
 
 def test_two_commands_at_once(server, path):
     """Both hear that all is done."""
-    s = server.start("echo", sizing="static", max_servers=3, pid_file=path)
+    s = server.start("echo", **WORKERS, sizing="static", max_servers=3, pid_file=path)
     both = [begin(command, path, "--wait") for command in COMMANDS]
     assert [end(process) for process in both] == [(OK, replaced(s, 3), "")] * 2
 
@@ -263,7 +265,7 @@ def test_no_server(server, path, words):
     assert run(server, "reload", path, *words) == (
         UNAVAILABLE, "",
         f"prefork reload: pid file {path} is not there: no server runs with it\n")
-    s = server.start("echo", **ONE, pid_file=path)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path)
     assert s.stop(SIGKILL) == -SIGKILL
     assert run(server, "restart-workers", path, *words) == (
         UNAVAILABLE, "",
@@ -287,7 +289,7 @@ def test_a_command_line_that_makes_no_sense(server, path, words, says):
 
 def test_a_server_that_stops_says_so_to_who_waits(server, path):
     """Whether the reload would have gone well nobody will know."""
-    s = server.start(server.program("hold"), **ONE, pid_file=path)
+    s = server.start(server.program("hold"), **ONE, **WORKERS, pid_file=path)
     with s.connect() as c:
         assert c.recv(1)
         waiting = begin("reload", path, "--wait")
@@ -302,7 +304,7 @@ def test_a_server_that_stops_says_so_to_who_waits(server, path):
 
 def test_a_server_that_dies_is_noticed(server, path):
     """The connection ends, and so does the wait."""
-    s = server.start(server.program("hold"), **ONE, pid_file=path)
+    s = server.start(server.program("hold"), **ONE, **WORKERS, pid_file=path)
     with s.connect() as c:
         assert c.recv(1)
         waiting = begin("reload", path, "--wait")
@@ -316,7 +318,7 @@ def test_a_server_that_dies_is_noticed(server, path):
 
 def test_a_server_that_does_not_answer(server, path):
     """It was stopped, as a debugger does it."""
-    s = server.start("echo", **ONE, pid_file=path)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path)
     s.signal(SIGSTOP)
     assert run(server, "reload", path, "--wait", "--timeout", "0.1") == (
         REFUSED, "", f"prefork reload: process {s.pid} does not answer\n")
@@ -346,7 +348,7 @@ def test_a_server_that_is_starting_is_not_ended_by_a_signal(server, path, tmp_pa
     """It has a pid file, and neither a control socket nor signals that it listens to."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    s = server.start(server.build(SLOW), **ONE, pid_file=path, env={"SLOW": fifo}, wait=None)
+    s = server.start(server.build(SLOW), **ONE, **WORKERS, pid_file=path, env={"SLOW": fifo}, wait=None)
     with open(fifo, "wb"):
         pid = int(path.read_text())
         for command in COMMANDS:
@@ -392,18 +394,18 @@ def elsewhere():
 
 def test_another_network_namespace(server, path, elsewhere):
     """The process is seen, its socket is not; a signal reaches it."""
-    s = server.start("echo", **ONE, pid_file=path)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path)
     done = server.command(*elsewhere, PREFORK, "reload", "--wait", "--pid-file", path)
     assert (done.returncode, done.stderr) == (REFUSED, "prefork reload: " + NOT_HERE.format(s.pid))
     done = server.command(*elsewhere, PREFORK, "reload", "--pid-file", path)
     assert (done.returncode, done.stderr) == (OK, "")
-    s.wait_log("SIGHUP: replacing all workers")
+    s.wait_log(r"\(SIGHUP\): replacing all workers")
 
 
 def test_a_name_that_somebody_else_has(server, path):
     """Here it is this test. A start is not hindered by it, and no command believes who listens."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as mine:
-        s = server.start("echo", **ONE, pid_file=path,
+        s = server.start("echo", **ONE, **WORKERS, pid_file=path,
                          preexec_fn=lambda: mine.bind(f"\0prefork-control/{os.getpid()}"))
         mine.listen()
         s.wait_log("warning: control socket: another process has its name")
@@ -412,7 +414,7 @@ def test_a_name_that_somebody_else_has(server, path):
             f"prefork reload: process {s.pid} cannot be asked: its control socket here is that of "
             f"process {os.getpid()}; is it in another container or network namespace?\n")
         assert run(server, "reload", path)[::2] == (OK, "")
-        s.wait_log("SIGHUP: replacing all workers")
+        s.wait_log(r"\(SIGHUP\): replacing all workers")
         for _ in range(2):  # and neither of them said a word
             assert mine.accept()[0].recv(100) == b""
 
@@ -426,7 +428,7 @@ AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 @pytest.mark.root
 def test_another_user_may_not_ask(server, path, connect):
     """The command says so; one who knows the protocol is closed, and nothing happens."""
-    s = server.start("echo", **ONE, pid_file=path, log_level=4)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path, log_level=4)
     name = f"\\0prefork-control/{s.pid}"
     client = "\n".join([
         "import socket",
@@ -451,7 +453,7 @@ def test_the_user_of_a_server_that_dropped_its_privileges_may_ask(server, open_p
     empty = open_path / "root"
     empty.mkdir()
     path = open_path / "pid"
-    s = server.start("echo", **ONE, pid_file=path, user="nobody", chroot=empty)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path, user="nobody", chroot=empty)
     name = f"\\0prefork-control/{s.pid}"
     client = "\n".join([
         "import socket",
@@ -472,7 +474,7 @@ def test_the_user_of_a_server_that_dropped_its_privileges_may_ask(server, open_p
     record(wait=2), record(zero=1), record(magic=1), b"\0" * 4000])
 def test_garbage_is_not_answered(server, connect, data):
     """The client is closed, nothing is done, and the next one is served."""
-    s = server.start("echo", **ONE)
+    s = server.start("echo", **ONE, **WORKERS)
     client = connect(s)
     client.send(data)
     assert answer(client) is None
@@ -484,7 +486,7 @@ def test_garbage_is_not_answered(server, connect, data):
 
 def test_another_version_is_told(server, connect):
     """Whatever else is in its request."""
-    s = server.start("echo", **ONE)
+    s = server.start("echo", **ONE, **WORKERS)
     client = connect(s)
     client.send(record(version=VERSION + 1) + b"more")
     assert answer(client) == (
@@ -494,7 +496,7 @@ def test_another_version_is_told(server, connect):
 
 def test_who_waits_and_speaks_again_is_closed(server, connect):
     """One request, one end."""
-    s = server.start(server.program("hold"), **ONE)
+    s = server.start(server.program("hold"), **ONE, **WORKERS)
     with s.connect() as c:
         assert c.recv(1)
         client = connect(s)
@@ -506,7 +508,7 @@ def test_who_waits_and_speaks_again_is_closed(server, connect):
 
 def test_silent_clients_are_closed_and_the_rest_are_refused(server, path, connect):
     """There is room for a few; it is free again when their time is over."""
-    s = server.start("echo", **ONE, pid_file=path)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path)
     clients = [connect(s) for _ in range(20)]
     refused = [answer(client) for client in clients[CLIENTS_MAX:]]
     assert {kind for kind, _, _ in refused} == {ANSWER_REFUSED}
@@ -520,7 +522,7 @@ def test_silent_clients_are_closed_and_the_rest_are_refused(server, path, connec
 
 def test_a_client_that_hangs_up_is_forgotten(server, path, connect):
     """Also one that waits."""
-    s = server.start(server.program("hold"), **ONE, pid_file=path)
+    s = server.start(server.program("hold"), **ONE, **WORKERS, pid_file=path)
     with s.connect() as c:
         assert c.recv(1)
         for n in range(3 * CLIENTS_MAX):
@@ -561,7 +563,7 @@ def control_inodes(s):
 
 def test_the_name_is_free_again(server, path, connect):
     """Nothing is left behind when the server ends."""
-    s = server.start("echo", **ONE, pid_file=path)
+    s = server.start("echo", **ONE, **WORKERS, pid_file=path)
     connect(s)
     assert s.stop() == 0
     assert not control_inodes(s)

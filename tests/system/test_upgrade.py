@@ -90,7 +90,7 @@ def test_campaign_reloads_under_load(site, server, tmp_path, certificates, kind)
     site = site("so")
     plain = own_port()  # where the test itself asks
     s = site.start(port=[plain, kind_of_port(kind, tmp_path, certificates)], **POOL,
-                   reload_timeout=3, arguments=QUIET)
+                   reload_timeout=3, start_timeout=4, arguments=QUIET)
     turns, beats = Turns(site), Beats()
     address = address_of(s.listeners[1])
     with Census(s.pid) as census, Churn(server, address, kind == "tls") as churn:
@@ -144,7 +144,8 @@ def test_campaign_a_thousand_reloads(site):
             assert int(site.pid_file.read_text()) == s.pid
         assert settled(s, 4) == before
         after = (pss_kib(s.pid), rss_kib(s.pid))
-    assert all(b <= a + max(a * 0.05, 32) for a, b in zip(memory, after)), (memory, after)
+    # what the master shares with others of its pages varies by some
+    assert all(b <= a + max(a * 0.05, 64) for a, b in zip(memory, after)), (memory, after)
     assert not census.lasting and not zombies_of(s.pid)
     print(f"PSS and RSS of the master: {memory} KiB, then {after}")
 

@@ -3,7 +3,6 @@ what runs beside the pool, and process 1.
 """
 
 import os
-import re
 import socket
 import subprocess
 from signal import SIGKILL
@@ -47,7 +46,7 @@ def test_a_port_that_the_kernel_chose(site):
     site.deploy_next()
     done = site.reload()
     assert done.returncode == 0, done.stderr
-    assert site.serves(s.address) == "v2"
+    s.wait_until(lambda: site.serves(s.address) == "v2", "the new version")
 
 
 def test_the_path_of_a_unix_socket_changes(site, tmp_path):
@@ -70,7 +69,7 @@ def test_a_refused_reload_leaves_no_socket_behind(site, tmp_path):
     port = own_port()
     with socket.create_server(address_of(port)):
         site.put(site.conf, site.lines + f"port {new}\nport {port}\n")
-        site.fail(re.escape(port))
+        site.fail("port {1} on {0}".format(*port.split(":")))
     assert old.exists() and not new.exists()
 
 
@@ -184,14 +183,15 @@ def test_a_loop_of_its_own(site):
 
 
 def test_clients_that_go_after_a_reload(site, clients):
-    """on_client_disconnect: the new master hears of clients of old workers, and of new ones."""
+    """on_client_disconnect: the new master hears of clients of old workers, and of new ones,
+    who do not look at them themselves."""
     site = site()
-    s = started(site, **POOL, graceful_timeout=2 * PATIENCE)
-    old, old_pid = held(site, clients)
+    s = started(site, **POOL, graceful_timeout=2 * PATIENCE, env={"SLOW": "1500"})
+    old, old_pid = held(site, clients, "slow")
     site.deploy_next()
     reload = site.start_reload()
     s.wait_until(lambda: site.serves() == "v2", "the new version")
-    new, new_pid = held(site, clients)
+    new, new_pid = held(site, clients, "slow")
     events = site.directory / "events"
     for client, pid in (old, old_pid), (new, new_pid):
         client.hang_up()
@@ -244,21 +244,20 @@ def test_a_file_that_changes_is_a_reload(site):
 
 @pytest.fixture
 def inside(server, site):
-    """The server as process 1 of a namespace of its own; inside(word, ...) runs a command
-    in there."""
-    unshare = ["unshare", "-pf", "--mount-proc", "--kill-child=KILL"]
+    """The server as process 1 of namespaces of its own, and what runs a command in there. It
+    listens on a unix socket, which can be reached from here; its control socket cannot."""
+    unshare = ["unshare", "-pnf", "--mount-proc", "--kill-child=KILL"]
     if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
         pytest.skip("no pid namespaces here")
     site = site()
-    site.executable_inside = site.executable
-    site.configure(port=own_port(), reload_timeout=PATIENCE, **POOL)
+    site.configure(port=str(site.directory / "socket"), reload_timeout=PATIENCE, **POOL)
     s = server.start("/usr/bin/unshare", *unshare[1:], site.executable, port=None,
                      conf_file=site.conf, pid_file=site.pid_file)
     (s.pid,) = children_of(s.process.pid)
     site.server = s
 
     def run(*words):
-        return server.command("nsenter", "-t", s.pid, "-p", "-m", *words)
+        return server.command("nsenter", "-t", s.pid, "-p", "-n", "-m", *words)
     return site, run
 
 
@@ -274,7 +273,8 @@ def test_process_1_stays_process_1(inside):
         site.deploy_next()
         done = reload_inside(run, site)
         assert done.returncode == 0, done.stderr
-        assert site.serves() == site.version and site.pid_file.read_text().strip() == "1"
+        site.server.wait_until(lambda: site.serves() == site.version, "the new version")
+        assert site.pid_file.read_text().strip() == "1"
     site.break_code("crashes in its init")
     assert reload_inside(run, site).returncode != 0
     assert site.serves() == site.version and children_of(site.server.process.pid)

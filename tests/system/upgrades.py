@@ -194,11 +194,19 @@ class Site:
         """The version that answers."""
         return self.answer(address)[0]
 
+    def _is_served(self):
+        """What has to serve does."""
+        version = self.serves()
+        assert version == self.version, f"{version} serves\n{self.server.describe()}"
+
     def succeed(self):
-        """A reload that has to be good: what it was to bring serves."""
+        """A reload that has to be good: when all old workers have left, only what it was to
+        bring serves."""
+        old = set(self.server.workers())
         done = self.reload()
         assert done.returncode == 0, done.stderr + self.server.describe()
-        assert self.serves() == self.version
+        self.server.wait_until(lambda: not old & set(self.server.workers()), "other workers")
+        self._is_served()
         return done
 
     def fail(self, pattern="", timeout=None):
@@ -207,8 +215,8 @@ class Site:
         done = self.reload(timeout)
         assert done.returncode not in (0, 64), done.stderr + self.server.describe()
         assert re.search(pattern, done.stderr) and done.stderr.strip(), done.stderr
-        assert self.serves() == self.version
-        assert int(self.pid_file.read_text()) == self.server.pid
+        self._is_served()
+        assert int(self.pid_file.read_text()) == self.server.pid, self.server.describe()
         return done
 
 
@@ -298,7 +306,6 @@ class Crowd:
             mine = self.released
             while self.released == mine and not self.over.is_set():
                 self.turn.wait(PATIENCE)
-            self.holding -= 1
 
     def wait_holding(self, count):
         """Wait until so many requests are being held."""
@@ -308,6 +315,7 @@ class Crowd:
         """Let those that hold now finish."""
         with self.turn:
             self.released += 1
+            self.holding = 0
             self.turn.notify_all()
 
     def wait_done(self, count):
@@ -355,9 +363,9 @@ def fail_and_recover(site, pattern=""):
     site.succeed()
 
 
-def held(site, clients):
+def held(site, clients, word="hold"):
     """A client that a worker is busy with: the client, and the worker's pid."""
-    client = clients.send(site.server, "hold\n")
+    client = clients.send(site.server, f"{word}\n")
     version, pid = client.hear()
     assert version == site.version
     return client, int(pid)
