@@ -26,6 +26,10 @@
 enum {
     PARTS_MAX = 256,  /* of an answer */
     SHUT_RECEIVE = 1, /* of UNIX_DIAG_SHUTDOWN */
+
+    /* states of a TCP connection that somebody may hold */
+    CONNECTED = 1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT | 1 << TCP_LAST_ACK |
+                1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSING,
 };
 
 struct tcp_question {
@@ -286,9 +290,7 @@ pf_diag_find_local(unsigned port, const struct sockaddr_storage *peer,
         .header = header_of(sizeof q, true),
         .body = {.sdiag_family = (uint8_t)peer->ss_family,
                  .sdiag_protocol = IPPROTO_TCP,
-                 .idiag_states = 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE_WAIT |
-                                 1u << TCP_LAST_ACK | 1u << TCP_FIN_WAIT1 |
-                                 1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSING,
+                 .idiag_states = CONNECTED,
                  .id = {.idiag_sport = htons((uint16_t)port),
                         .idiag_dport = port_of(peer)}},
     };
@@ -343,8 +345,7 @@ pf_diag_each_left(int family, pf_diag_found *found, void *context)
 int
 pf_diag_each_at(int family, unsigned port, pf_diag_found *found, void *context)
 {
-    return walk_tcp(family, port, 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE_WAIT, found,
-                    context);
+    return walk_tcp(family, port, CONNECTED, found, context);
 }
 
 /* ---- unix sockets -------------------------------------------------------------------- */
