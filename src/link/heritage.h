@@ -26,7 +26,7 @@ struct pf_heritage {
     uint32_t random; /* this worker's share of the jitter */
     pid_t master;
     char notify[PF_NOTICE_NAME_BYTES]; /* for NOTIFY_SOCKET of a program; "": nothing */
-    bool kept; /* there may be another master after this one */
+    bool kept;                         /* there may be another master after this one */
 };
 
 #endif

@@ -7,9 +7,9 @@
  *
  * Seen is only what is held at the moment of the look, by the process itself and not by its
  * children, where /proc lets the master look into it. So yes is certain, and no means
- * nothing. Both questions are dear by the measure of the loop: they are asked while somebody
- * waits for the answer (ready.c), and the second only about processes that have a socket
- * which is no listener. */
+ * nothing. Both questions are dear by the measure of the loop: they are asked while
+ * somebody waits for the answer (ready.c), and the second only about processes that have a
+ * socket which is no listener. */
 #include "master/master.h"
 #include "net/diag.h"
 #include "os/holder.h"
@@ -68,8 +68,7 @@ look_at_unix(struct look *look, const struct pf_listener *l)
 
     pf_listener_name(l, name, sizeof name);
     for (unsigned i = 0; i < look->count && !look->found; i++)
-        look->found =
-            pf_diag_unix(look->inodes[i], &s) == 0 && strcmp(name, s.path) == 0;
+        look->found = pf_diag_unix(look->inodes[i], &s) == 0 && strcmp(name, s.path) == 0;
 }
 
 /* False: the kernel does not say. */

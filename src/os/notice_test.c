@@ -53,7 +53,10 @@ tear_down(void **state)
 static void
 lines_are_read(void **state)
 {
-#define CASE(text, ready) {text, sizeof text - 1, ready}
+#define CASE(text, ready)                                                                  \
+    {                                                                                      \
+        text, sizeof text - 1, ready                                                       \
+    }
     static const struct {
         const char *bytes;
         size_t length;

@@ -7,8 +7,9 @@
  *   SERVER_STARTER_PORT    "address=descriptor;..." (Server::Starter)
  *
  * The sockets block, as such programs expect. By NOTIFY_SOCKET it may say READY=1
- * (sd_notify(3)). The channel closes by the exec, which tells the master that it succeeded. From then on the worker is asked to leave by SIGTERM, and
- * is sent one if the master dies. */
+ * (sd_notify(3)). The channel closes by the exec, which tells the master that it succeeded.
+ * From then on the worker is asked to leave by SIGTERM, and is sent one if the master dies.
+ */
 #include "base/text.h"
 #include "os/fd.h"
 #include "worker/recipe.h"

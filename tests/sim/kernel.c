@@ -915,8 +915,7 @@ pf_process_fork(struct pf_process *ret_child)
     p->dequeue = sim.for_dequeue;
     p->pidfd = sim_fd_open(SIM_FD_PIDFD, sim.unborn);
     sim_watch_birth(p);
-    *ret_child =
-        (struct pf_process){.pid = sim_pid_of(sim.life), .pidfd = p->pidfd};
+    *ret_child = (struct pf_process){.pid = sim_pid_of(sim.life), .pidfd = p->pidfd};
     sim_process_start(sim.unborn);
     return 1;
 }

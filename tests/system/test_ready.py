@@ -7,6 +7,7 @@ took for the reason is in its log.
 import os
 import re
 import socket
+from signal import SIGKILL, SIGTERM
 
 import pytest
 
@@ -209,3 +210,18 @@ def test_a_trial_of_a_program_that_takes_connections(says):
             assert three.recv(2) == b"v2"
             s.wait_log(f"is ready: {HAS_ONE}")
     assert ended(reload)[0] == 0
+
+
+def test_the_next_master_hears_them(server, tmp_path):
+    """After the death of a master: those who live, and those who are born."""
+    site = Says(server, tmp_path)
+    s = site.start(port=own_port(), max_servers=2, keeper=1, **SILENT)
+    _, worker = site.answer()
+    name = notify_socket_of(worker)
+    os.kill(s.pid, SIGKILL)
+    s.pid = int(s.log.wait(r"started master (\d+), with").group(1))
+    s.wait_log(rf"\[{s.pid}\] notice: ready$")
+    os.kill(worker, SIGTERM)
+    s.wait_log(f"is ready: {SAID}", count=3)
+    _, worker = site.answer()
+    assert notify_socket_of(worker) == name
