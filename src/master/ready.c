@@ -66,6 +66,7 @@ tell_ready(struct pf_master *m, unsigned slot, const char *why)
 
     pf_log(PREFORK_LOG_DEBUG, "worker %d is ready: %s", (int)m->pool.slots[slot].pid, why);
     pf_pool_told(&m->pool, slot, &told);
+    m->store.pending = true; /* no page says it to the next master */
 }
 
 static void

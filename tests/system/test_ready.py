@@ -220,7 +220,7 @@ def test_the_next_master_hears_them(server, tmp_path):
     name = notify_socket_of(worker)
     os.kill(s.pid, SIGKILL)
     s.pid = int(s.log.wait(r"started master (\d+), with").group(1))
-    s.wait_log(rf"\[{s.pid}\] notice: ready$")
+    s.wait_log(rf"\[{s.pid}\] notice: starting")
     os.kill(worker, SIGTERM)
     s.wait_log(f"is ready: {SAID}", count=3)
     _, worker = site.answer()
