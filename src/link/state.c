@@ -67,7 +67,8 @@ static const struct field server_fields[] = {
     FIELD(TEXT, pf_state, pid_file),       FIELD(UNSIGNED, pf_state, slots),
     FIELD(UNSIGNED, pf_state, slot_bytes), FIELD(LONG, pf_state, births),
     FIELD(LONG, pf_state, outdated_after), FIELD(LONG, pf_state, outdated),
-    FIELD(LONG, pf_state, requests),       FIELD(UNSIGNED, pf_state, max_servers),
+    FIELD(LONG, pf_state, requests),       FIELD(UNSIGNED, pf_state, size),
+    FIELD(UNSIGNED, pf_state, surge),      FIELD(UNSIGNED, pf_state, max_servers),
 };
 
 static const struct field listener_fields[] = {

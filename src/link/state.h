@@ -120,6 +120,7 @@ struct pf_state {
     unsigned slots;      /* of the board */
     unsigned slot_bytes; /* of a slot's struct there: the same program must mean the same */
     uint64_t births, outdated_after, outdated, requests;
+    unsigned size, surge; /* while they are replaced: of the pool, and above it */
     unsigned max_servers;
 
     unsigned listener_count;

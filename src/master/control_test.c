@@ -110,6 +110,8 @@ who_waits_is_answered_by_the_next_master(void **state)
     assert_int_equal(turn(&first), 1);
     expect_answer(waiting, PF_ANSWER_ACCEPTED, 1);
     silent = connect_to(&first);
+    first.upgrade.number = 1; /* it has begun */
+    first.upgrade.wanted = PF_UPGRADE_NOTHING;
 
     hand_over(&first, &second);
     assert_int_equal(turn(&second), 0);

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The workers there may be, twice over, so that TTIN has room; those that there are more
  * while generations change; and the dequeue processes. */
@@ -133,6 +134,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         .board.pages.fd = -1,
         .board.shared.fd = -1,
         .upgrade.verdict = -1,
+        .is_init = getpid() == 1,
     };
     pf_control_init(&m->control);
     pf_fd_limit_raise();

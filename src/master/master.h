@@ -104,6 +104,7 @@ struct pf_master {
     bool announced;       /* on_ready was called */
     unsigned told_streak; /* the streak of bad starts that was told last */
     bool gave_up;         /* on_bad_start said so */
+    bool is_init;         /* process 1: whoever is orphaned is this one's to reap */
     uint32_t marks[PF_OUTLET_COUNT]; /* of sinks that all workers have or have been sent */
     uint32_t log_broken; /* of the log's sink that a worker found broken; 0: none */
     struct pf_reload reload;

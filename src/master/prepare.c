@@ -37,6 +37,7 @@
 #include "net/tls.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/memory.h"
 
 #include <errno.h>
 #include <string.h>
@@ -143,7 +144,8 @@ take_over_pid(struct pf_startup *s)
     struct pf_daemonized *d = keeps ? &s->daemonized : &s->before;
 
     if (from->fds[PF_STATE_FD_PID] >= 0)
-        pf_daemon_take_over(d, from->pid_file, from->fds[PF_STATE_FD_PID]);
+        pf_daemon_take_over(d, keeps ? s->config->daemon.pid_file : from->pid_file,
+                            from->fds[PF_STATE_FD_PID]);
     if (!keeps)
         return pf_daemon_write_pid(&s->daemonized, s->config->daemon.pid_file, s->error);
     return from->kind == PF_STATE_ADOPT ? pf_daemon_rewrite_pid(d, s->error) : 0;
@@ -347,6 +349,7 @@ pf_prepare_check(struct pf_startup *s)
 {
     int r = open_given(s);
 
+    s->listeners->rehearsal = true;
     if (r == 0)
         r = pf_privileges_check(s->config, s->error);
     if (r == 0) {
@@ -370,7 +373,16 @@ pf_prepare_commit(struct pf_startup *s)
 {
     pf_daemon_finish(&s->before);
     pf_prepare_forget_files(s);
-    pf_state_free(s->from);
+    pf_prepare_forget_state(s);
+}
+
+void
+pf_prepare_forget_state(struct pf_startup *s)
+{
+    if (s->from)
+        pf_state_free(s->from);
+    pf_memory_free(s->from, sizeof *s->from);
+    s->from = NULL;
 }
 
 void

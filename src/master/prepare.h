@@ -48,8 +48,10 @@ PF_MUST_USE int pf_prepare_check(struct pf_startup *s);
 void pf_prepare_commit(struct pf_startup *s);
 void pf_prepare_return(struct pf_startup *s);
 
-/* Let go of the files of the program before; also in a worker. */
+/* Let go of the files of the program before; and of all else that was handed over; also in a
+ * worker. */
 void pf_prepare_forget_files(struct pf_startup *s);
+void pf_prepare_forget_state(struct pf_startup *s);
 
 /* Changes of files make a reload. */
 bool pf_prepare_reloads(const struct pf_startup *s);

@@ -16,11 +16,6 @@
 #include "os/wake.h"
 
 #include <signal.h>
-#include <unistd.h>
-
-enum {
-    INIT = 1, /* the process that has to reap all orphans, in a container */
-};
 
 void
 pf_master_reap(struct pf_master *m, unsigned slot)
@@ -78,7 +73,7 @@ bool
 pf_master_reaps_others(const struct pf_master *m)
 {
     return pf_master_runs_programs(m) || m->setup.recipe->app.other_child_died_hook ||
-           getpid() == INIT;
+           m->is_init;
 }
 
 void

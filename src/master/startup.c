@@ -61,15 +61,6 @@ tell_bad_start(void *context)
 }
 
 static void
-forget_state(struct pf_startup *s)
-{
-    if (s->from)
-        pf_state_free(s->from);
-    pf_memory_free(s->from, sizeof *s->from);
-    s->from = NULL;
-}
-
-static void
 forget_in_worker(void *context)
 {
     struct pf_startup *s = context;
@@ -77,7 +68,7 @@ forget_in_worker(void *context)
     pf_daemon_forget(&s->daemonized);
     pf_daemon_forget(&s->before);
     pf_prepare_forget_files(s);
-    forget_state(s);
+    pf_prepare_forget_state(s);
     pf_memory_free(s, sizeof *s);
 }
 
@@ -264,14 +255,16 @@ answer(struct pf_startup *s)
     pf_upgrade_answer(from, r < 0 ? s->error->text : NULL);
 }
 
-/* The program that was here before has to go on. */
+/* Nothing of what was taken over is lost: workers serve there. Then the program that was
+ * here before goes on, or whoever keeps all that tries again. */
 static void
 give_back(struct pf_startup *s)
 {
-    if (!s->from || s->from->kind != PF_STATE_TRIAL)
-        return;
     pf_listeners_give_back(s->listeners);
     pf_prepare_return(s);
+    pf_daemon_forget(&s->daemonized);
+    if (s->from->kind != PF_STATE_TRIAL)
+        return;
     pf_signal_hand_over();
     pf_upgrade_return(s->from, s->image, s->error->text);
     pf_signal_take_back();
@@ -282,7 +275,7 @@ serve(struct pf_startup *s)
 {
     if (pf_prepare(s) == 0)
         s->config->daemon.alone ? run_alone(s) : run(s);
-    if (s->error->exit_code != PREFORK_EXIT_OK)
+    if (s->error->exit_code != PREFORK_EXIT_OK && s->from)
         give_back(s);
 }
 
@@ -339,7 +332,7 @@ pf_startup_run(const struct pf_startup_setup *setup, struct pf_error *error)
     pf_signal_forget();
     pf_master_clear_desk();
     pf_master_leave_office();
-    forget_state(s);
+    pf_prepare_forget_state(s);
     pf_memory_free(s, sizeof *s);
     return error->exit_code;
 }

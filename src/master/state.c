@@ -68,6 +68,8 @@ fill_pool(const struct pf_master *m, struct pf_state *s)
     s->births = pool->births;
     s->outdated_after = pool->outdated_after;
     s->outdated = pool->outdated;
+    s->size = pool->rollover.size;
+    s->surge = pool->rollover.surge;
     s->requests = pool->requests_buried;
 }
 
@@ -255,6 +257,16 @@ adopt_worker(struct pf_master *m, const struct pf_state *s,
     pf_master_read_slot(m, w->slot); /* it may be further by now */
 }
 
+static void
+resume_replacing(struct pf_pool *pool, const struct pf_state *s)
+{
+    pf_pool_outdate_range(pool, s->outdated_after, s->outdated);
+    if (s->surge > 0) {
+        pool->rollover.size = s->size;
+        pool->rollover.surge = s->surge;
+    }
+}
+
 void
 pf_master_adopt_workers(struct pf_master *m, const struct pf_state *s)
 {
@@ -263,7 +275,7 @@ pf_master_adopt_workers(struct pf_master *m, const struct pf_state *s)
     for (unsigned i = 0; i < s->worker_count; i++)
         adopt_worker(m, s, &s->workers[i]);
     if (s->outdated > 0)
-        pf_pool_outdate_range(&m->pool, s->outdated_after, s->outdated);
+        resume_replacing(&m->pool, s);
     m->announced = s->kind != PF_STATE_ADOPT;
 }
 

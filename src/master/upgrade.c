@@ -319,8 +319,6 @@ describe_return(struct pf_master *m, const char *reason)
     s->kind = PF_STATE_ROLLBACK;
     (void)snprintf(s->reason, sizeof s->reason, "%s", reason);
     pf_master_fill_workers(m, s);
-    s->outdated_after = from->births;
-    s->outdated = m->pool.births;
     s->reload = m->upgrade.number;
     s->wanted = m->upgrade.wanted;
     pf_master_fill_control(m, s);
@@ -632,14 +630,18 @@ begin_replacing(struct pf_master *m)
     m->deadline = m->now;
 }
 
-/* Who waits for the next one does not wait for old workers that take their time. */
+/* The next one does not wait for old workers that were asked and take their time: the end
+ * of both is told then. */
 static void
 tend_replacing(struct pf_master *m)
 {
     char text[TEXT_BYTES];
 
     switch (pf_master_rollover(m, text, sizeof text)) {
-    case PF_ROLLOVER_UNDER_WAY: break;
+    case PF_ROLLOVER_UNDER_WAY:
+        if (m->upgrade.wanted != PF_UPGRADE_NOTHING && pf_rollover_pending(&m->pool) == 0)
+            rest(m);
+        break;
     case PF_ROLLOVER_DONE: succeed(m, text); break;
     case PF_ROLLOVER_FAILED: fail(m, text); break;
     }

@@ -62,6 +62,8 @@ struct pf_listeners {
     unsigned adopted; /* how many were handed over */
     bool given_back;  /* they are not this master's any more: nothing of them is shut */
     unsigned next_id;
+
+    bool rehearsal; /* to find out whether it can be done: TCP sockets do not listen */
 };
 
 /* Where the text of a listener came to be changed, told to the person who starts the

@@ -295,7 +295,7 @@ may_skip(const struct pf_target *t, int errnum)
 static int
 open_shard(struct opening *o, const struct pf_target *t, unsigned shard)
 {
-    struct pf_socket_order order = {.shard = shard};
+    struct pf_socket_order order = {.shard = shard, .rehearsal = o->ls->rehearsal};
     struct pf_listener *l = &o->ls->table[o->ls->count];
     int r = check_room(o);
     int handed = o->port == 0 && o->afresh

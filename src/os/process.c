@@ -190,6 +190,12 @@ pf_process_die_with_parent(int signum, pid_t parent)
         (void)raise(signum); /* it died before we asked */
 }
 
+void
+pf_process_outlive_parent(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, 0UL);
+}
+
 int
 pf_process_adopt_orphans(void)
 {

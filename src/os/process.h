@@ -62,6 +62,7 @@ void pf_process_lead_group(void);
 
 /* In a child: be sent this signal when the parent dies. */
 void pf_process_die_with_parent(int signum, pid_t parent);
+void pf_process_outlive_parent(void); /* not any more */
 
 /* Descendants whose parent died become children of this process from now on, instead of
  * init's, so that none of them can outlive it unseen. 0 or a negative errno. */

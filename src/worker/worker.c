@@ -257,6 +257,20 @@ pf_worker_retire(struct prefork_worker *w)
     *w = (struct prefork_worker){.alone = NULL};
 }
 
+/* While the program's hook runs nobody looks whether the master is still there. */
+static int
+get_ready_with_master(struct prefork_worker *w)
+{
+    int r;
+
+    if (!w->heritage.recipe->app.child_init_hook)
+        return pf_worker_get_ready(w);
+    pf_process_die_with_parent(SIGKILL, w->heritage.master);
+    r = pf_worker_get_ready(w);
+    pf_process_outlive_parent();
+    return r;
+}
+
 PF_NORETURN void
 pf_worker_main(const struct pf_heritage *heritage)
 {
@@ -268,7 +282,7 @@ pf_worker_main(const struct pf_heritage *heritage)
     if (heritage->recipe->handler == PF_HANDLER_WAIT)
         pf_wait_become(w);
     pf_worker_end_by_signal();
-    r = pf_worker_get_ready(w);
+    r = get_ready_with_master(w);
     if (r != 0)
         pf_worker_fail(w, PF_WORKER_EXIT_INIT, r);
     pf_worker_work(w);

@@ -4,6 +4,7 @@
  * these names is the end of the run. */
 #include "base/attr.h"
 
+#include "net/handed.h"
 #include "os/process.h"
 
 #include <stdlib.h>
@@ -26,7 +27,6 @@ NEVER(pf_fd_set_cloexec);
 NEVER(pf_image_exec);
 NEVER(pf_image_leave);
 NEVER(pf_listener_describe);
-NEVER(pf_listeners_commit);
 NEVER(pf_listeners_give_back);
 NEVER(pf_listeners_retire);
 NEVER(pf_process_adopt);
@@ -38,6 +38,15 @@ NEVER(pf_signal_at_start);
 NEVER(pf_signal_forget);
 NEVER(pf_signal_hand_over);
 NEVER(pf_signal_take_back);
+
+/* Nothing was left by another master. */
+void
+pf_listeners_commit(struct pf_listeners *ls, pf_listener_note *note, void *context)
+{
+    (void)ls;
+    (void)note;
+    (void)context;
+}
 
 /* No number is given twice here. */
 uint64_t

@@ -481,6 +481,7 @@ def test_garbage_is_not_answered(server, connect, data):
     client = connect(s)
     client.send(record(wait=0))
     assert answer(client) == (ACCEPTED, 1, "")
+    s.wait_log("replacing all workers")
     assert len(s.find_log("replacing all workers")) == 1
 
 

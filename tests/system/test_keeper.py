@@ -13,14 +13,17 @@ from support import (ANY_PORT, EXAMPLES, Log, is_alive, proc_fds, proc_status, t
 
 @pytest.fixture
 def kept(server, tmp_path):
-    """Starts an echo server with a keeper: s.process is the keeper, s.pid the master. Its
-    config file can be spoiled, so that no other master starts."""
+    """Starts an echo server with a keeper: s.process is the keeper, s.pid the master."""
     def start(*settings, **more):
-        conf = tmp_path / "conf"
-        conf.write_text("min_servers 2\nmax_servers 4\n")
-        return server.start(EXAMPLES / "echo", *settings, keeper=1, conf_file=conf,
-                            pid_file=tmp_path / "pid", **more)
+        return server.start(EXAMPLES / "echo", *settings, keeper=1, min_servers=2, max_servers=4,
+                            pid_file=tmp_path / "pid", **needed(tmp_path), **more)
     return start
+
+
+def needed(tmp_path):
+    """A setting of something that a start needs and that spoil() takes away."""
+    (tmp_path / "needed").mkdir()
+    return {"access_log_path": tmp_path / "needed" / "access"}
 
 
 def keeper_of(s):
@@ -36,7 +39,7 @@ def workers_below(pid):
 
 def spoil(tmp_path):
     """From now on a start fails."""
-    (tmp_path / "conf").write_text("no_such_setting 1\n")
+    (tmp_path / "needed").rename(tmp_path / "away")
 
 
 def test_the_master_is_a_child_of_the_keeper(kept, tmp_path):
@@ -225,12 +228,12 @@ def kill_for_good(s, tmp_path):
     spoil(tmp_path)
     master, s.pid = s.pid, s.process.pid
     os.kill(master, SIGKILL)
-    s.wait_log(r"master \d+ ended with status 78; the next one in 0.1 s")
+    s.wait_log(r"master \d+ ended with status 71; the next one in 0.1 s")
 
 
 # A master that was just being started may have been ended by the signal, and the keeper ends
 # like it.
-ENDED = (0, 78, -SIGTERM)
+ENDED = (0, 71, -SIGTERM)
 
 
 def stop_without_master(s):
@@ -246,7 +249,7 @@ def test_workers_serve_on_while_no_master_starts(kept, tmp_path):
     kill_for_good(s, tmp_path)
     s.wait_log(r"error: master \d+ killed by signal 9 \(Killed\); the next one in 0.0 s")
     for pause in ("0.1", "0.2", "0.4"):
-        s.wait_log(rf"ended with status 78; the next one in {re.escape(pause)} s")
+        s.wait_log(rf"ended with status 71; the next one in {re.escape(pause)} s")
         assert s.ask(b"x\n", address=address) == b"x\n"
     assert workers_below(s.pid) == old
     stop_without_master(s)
@@ -319,10 +322,8 @@ def test_the_keeper_gives_up_root(server, tmp_path):
 
 def test_programs_that_accept_outlive_the_master(server, tmp_path):
     """They are not told to die with it: the next one finds them."""
-    conf = tmp_path / "conf"
-    conf.write_text("")
     program = server.script("exec sleep 1000", name="waits")
-    s = server.serve(program, handler="wait", keeper=1, min_servers=1, conf_file=conf)
+    s = server.serve(program, handler="wait", keeper=1, min_servers=1, **needed(tmp_path))
     (worker,) = s.wait_workers(1)
     kill_for_good(s, tmp_path)
     assert is_alive(worker)

@@ -140,7 +140,7 @@ def test_a_second_restart_replaces_those_of_the_first(server, tmp_path):
     s.wait_until(lambda: len(lines(tmp_path / "births")) == 4, "one that starts")
     old = set(s.workers())
     restart(s)
-    s.wait_log("replacing all workers", count=2)
+    s.wait_log("SIGUSR2: waiting for the end of the one under way")
     gate.open()
     wait_replaced(s, old, 3)
     assert max(alive for _, alive in course(s)) == 4
