@@ -53,7 +53,7 @@ pf_notice_open(void)
 int
 pf_notice_name(int fd, char name[PF_NOTICE_NAME_BYTES])
 {
-    struct sockaddr_un address;
+    struct sockaddr_un address = {0};
     socklen_t bytes = sizeof address;
     size_t length;
 

@@ -1,6 +1,7 @@
 /* says_ready: a program that accepts by itself, for `handler wait`, and is ready when its
  * arguments say so. It answers each connection with "VERSION PID" and keeps it until the
- * client closes it. Not built on prefork. Arguments, done one after the other:
+ * client closes it, also when SIGTERM comes. Not built on prefork. Arguments, done one
+ * after the other:
  *
  *   version=V what it answers
  *   ms=N      let N milliseconds go by
@@ -13,7 +14,9 @@
  *   fd=TEXT   say it with a descriptor, and wait until that was closed
  *   exit=N    end with this status */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +27,14 @@
 #include <unistd.h>
 
 static const char *version = "v1";
+static volatile sig_atomic_t is_over;
+
+static void
+leave(int signum)
+{
+    (void)signum;
+    is_over = 1;
+}
 
 /* With the writing end of a pipe, unless end is -1. */
 static void
@@ -149,13 +160,22 @@ answer(int fd)
 int
 main(int argc, char *argv[])
 {
+    struct pollfd door = {.fd = 0, .events = POLLIN};
+    sigset_t waiting, mask;
+
     for (int i = 1; i < argc; i++)
         follow(argv[i]);
-    for (;;) {
-        int fd = accept(0, NULL, NULL);
+    (void)fcntl(0, F_SETFL, O_NONBLOCK); /* others may be faster */
+    (void)sigemptyset(&mask);
+    (void)sigaddset(&mask, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &mask, &waiting); /* heard where it waits only */
+    (void)signal(SIGTERM, leave);
+    while (!is_over) {
+        int fd = ppoll(&door, 1, NULL, &waiting) > 0 ? accept(0, NULL, NULL) : -1;
         if (fd >= 0)
             answer(fd);
-        else if (errno != EINTR)
-            return 1;
+        else if (errno == EINVAL)
+            break; /* the door is shut, and always ready: no signal would be heard */
     }
+    return 0;
 }
