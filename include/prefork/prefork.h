@@ -159,10 +159,17 @@ struct prefork_app {
      * each change, and nothing else is done; without the hook the server does as with
      * SIGHUP. path is borrowed for the call. */
     void (*auto_reload_handler)(const char *path, void *data);
-    /* SIGHUP or SIGUSR2: all workers are to be replaced. Both run, in this order, before
-     * the first old worker is asked to leave and the first new one is born: close what the
-     * old ones shared, and open it again for the new ones, which inherit it. Not while the
-     * server stops. */
+    /* Around a change of workers: close what the old ones share, and open it again for the
+     * new ones, which inherit it. Not while the server stops. SIGUSR2: both run, in this
+     * order, before the first old worker is asked to leave and the first new one is born.
+     * A reload (SIGHUP): restart_close_hook runs in the old program, right before the
+     * master executes the new one; restart_open_hook in the new one, after its listeners
+     * were opened and before post_bind_hook. Nothing in memory is the same then, but what
+     * the program left open without close-on-exec. On the way back from a trial it is the
+     * other way round: restart_close_hook in the new program, restart_open_hook in the old
+     * one. If the execve(2) is refused, restart_open_hook follows in the same program.
+     * restart_open_hook also runs, alone, in a master that takes over after the last one
+     * has died (settings keeper and fdstore). */
     void (*restart_close_hook)(void *data);
     void (*restart_open_hook)(void *data);
 
@@ -277,7 +284,9 @@ int prefork_main_sized(int argc, char **argv, const struct prefork_app *app, siz
 
 /* Read the command line (every setting is a flag; --help lists them) and the config file,
  * run until stopped. Errors go to standard error in one line. Returns an enum
- * prefork_exit in the master and never returns in a worker. app is borrowed. */
+ * prefork_exit in the master and never returns in a worker. app is borrowed.
+ *
+ * A reload executes the program again: see prefork_run(). */
 static inline int
 prefork_main(int argc, char **argv, const struct prefork_app *app)
 {
@@ -340,7 +349,25 @@ const char *prefork_get(const struct prefork *p, const char *key);
 void prefork_help(FILE *to);
 
 /* Run until stopped by a signal. Returns an enum prefork_exit in the master (with
- * prefork_error() set if it could not start), never in a worker. */
+ * prefork_error() set if it could not start), never in a worker.
+ *
+ * A reload (SIGHUP) executes the program again, from the beginning of main(), with the
+ * arguments, environment and directory of the start: first in a child, as a check, and then
+ * in the master's own process. So
+ *   - what main() does before this call is done again, while the server runs: it must not
+ *     remove, lock, bind, start or count what there can only be once. The place for that
+ *     is after_init, which no check runs;
+ *   - a check ends with the settings: configure_hook, SSL_passwd_cb and post_configure_hook
+ *     are called (and fatal_hook if something is wrong), sockets that are new are bound and
+ *     closed again, and this call returns with PREFORK_EXIT_OK or what is wrong; main()
+ *     should end then;
+ *   - the new master runs all hooks of a start. Memory is new: of app.data and globals of
+ *     the old one nothing is left;
+ *   - the old program gets neither before_shutdown nor pre_server_close_hook, and this call
+ *     does not return in it. Processes that it started stay children of the master, its
+ *     threads end;
+ *   - descriptors without close-on-exec are inherited each time, also by the check: open
+ *     with O_CLOEXEC. */
 int prefork_run(struct prefork *p);
 
 /* The sentence that belongs to the last failure, "" if there was none. Borrowed, valid

@@ -103,16 +103,19 @@ pf_files_hold(const struct prefork *p, struct pf_held *ret_held)
     }
 }
 
-/* Held is what runs, and looked at is what is at its path by now. */
+/* It is noted as it was when the kernel started it. In a server that has come back, which
+ * was executed by its descriptor, what is at its path by now is known, and no change. */
 int
 pf_files_note_executable(struct prefork *p)
 {
     const struct pf_image *image = pf_image_here();
     struct pf_identity identity = {0};
+    bool came_back;
 
     if (!image->path)
         return 0; /* no /proc: nothing to watch */
-    pf_watch_identify(image->path, &identity);
+    came_back = pf_takeover_held(PF_FILE_EXECUTABLE, image->path) >= 0;
+    pf_watch_identify(came_back ? image->path : "/proc/self/exe", &identity);
     return pf_files_note(p, PF_FILE_EXECUTABLE, image->path, &identity,
                          copy_of(image->exe));
 }

@@ -60,8 +60,8 @@ struct pf_state *pf_takeover_find(void);
 PF_MUST_USE int pf_takeover_check(struct pf_error *error);
 
 /* takeover.c: it cannot be taken over, or not by this program: whoever waits for an answer
- * gets it, and the program that was here before is executed, if there is one. Returns if
- * there is none. */
+ * gets it and this process ends, or the program that was here before is executed, if there
+ * is one. Returns if there is none. */
 void pf_takeover_fail(const char *reason);
 
 /* takeover.c: the server that runs now takes it (for good; given), and the listeners that

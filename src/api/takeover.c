@@ -20,6 +20,7 @@
 #include "os/fd.h"
 #include "os/image.h"
 #include "os/memory.h"
+#include "os/process.h"
 #include "os/signal.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct kept {
     char name[PF_STORED_NAME_BYTES];
@@ -35,9 +37,9 @@ struct kept {
     bool used;
 };
 
-static struct pf_state *taken;     /* NULL: nothing, or not yet */
-static struct pf_listeners given;  /* came with it: from outside, or as they were left */
-static struct pf_error fault;      /* of what there was */
+static struct pf_state *taken;    /* NULL: nothing, or not yet */
+static struct pf_listeners given; /* came with it: from outside, or as they were left */
+static struct pf_error fault;     /* of what there was */
 static bool looked;
 static struct kept *kept; /* while it is sorted */
 static unsigned kept_count;
@@ -71,7 +73,8 @@ accept_state(struct pf_state *s)
     taken = s;
 }
 
-/* ---- inherited over execve(2) ---------------------------------------------------------- */
+/* ---- inherited over execve(2) ----------------------------------------------------------
+ */
 
 static void
 take(int fd)
@@ -89,7 +92,8 @@ take(int fd)
     accept_state(s);
 }
 
-/* ---- handed in by name, by whoever kept it while there was no master ------------------ */
+/* ---- handed in by name, by whoever kept it while there was no master ------------------
+ */
 
 static int
 store(void *context, const char *name, int fd, struct pf_error *error)
@@ -217,7 +221,8 @@ look_for_kept(void)
     forget_kept();
 }
 
-/* ---- what there is -------------------------------------------------------------------- */
+/* ---- what there is --------------------------------------------------------------------
+ */
 
 static void
 look_for_state(const char *text)
@@ -229,14 +234,14 @@ look_for_state(const char *text)
     else
         (void)pf_error_set(&fault, PREFORK_EXIT_CONFIG, EINVAL,
                            "environment variable %s: \"%.80s\" is no descriptor",
-                           PF_UPGRADE_VARIABLE, text);
-    (void)unsetenv(PF_UPGRADE_VARIABLE);
+                           PF_SUCCESSION_VARIABLE, text);
+    (void)unsetenv(PF_SUCCESSION_VARIABLE);
 }
 
 struct pf_state *
 pf_takeover_find(void)
 {
-    const char *text = getenv(PF_UPGRADE_VARIABLE);
+    const char *text = getenv(PF_SUCCESSION_VARIABLE);
 
     if (looked)
         return taken;
@@ -248,9 +253,24 @@ pf_takeover_find(void)
     return taken;
 }
 
+/* The program is executed in the place of a master, and must be that master: what another
+ * process would do with all of this is not known to anybody. */
+static void
+check_process(void)
+{
+    if (!taken || fault.exit_code != 0 || taken->kind == PF_STATE_ADOPT ||
+        taken->pid == getpid())
+        return;
+    (void)pf_error_set(&fault, PREFORK_EXIT_SOFTWARE, ECHILD,
+                       "the program forks before it runs its server: what is executed as "
+                       "process %d has to run it itself; set reload_mode to workers",
+                       (int)taken->pid);
+}
+
 int
 pf_takeover_check(struct pf_error *error)
 {
+    check_process();
     if (fault.exit_code == 0)
         return 0;
     *error = fault;
@@ -273,10 +293,12 @@ pf_takeover_fail(const char *reason)
 {
     if (!taken)
         return;
-    if (taken->kind == PF_STATE_CHECK)
-        pf_upgrade_answer(taken, reason);
-    else if (taken->kind == PF_STATE_TRIAL)
-        pf_upgrade_return(taken, pf_image_here(), reason);
+    if (taken->kind == PF_STATE_CHECK) {
+        pf_checking_answer(taken, reason);
+        pf_process_exit(PREFORK_EXIT_OK);
+    }
+    if (taken->kind == PF_STATE_TRIAL)
+        pf_succession_return(taken, pf_image_here(), reason);
 }
 
 /* It is to be what was good, and not what is in its place by now. */

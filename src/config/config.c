@@ -229,8 +229,7 @@ make_daemon(const struct pf_settings *s)
         .setsid = setsid_too,
         .keeper = pf_settings_flag(s, PF_SETTING_KEEPER),
         .fdstore = pf_settings_flag(s, PF_SETTING_FDSTORE),
-        .reload_workers = pf_settings_choice(s, PF_SETTING_RELOAD_MODE) ==
-                          1,
+        .reload_workers = pf_settings_choice(s, PF_SETTING_RELOAD_MODE) == 1,
         .require_root = pf_settings_flag(s, PF_SETTING_REQUIRE_ROOT),
         .pid_file = pf_settings_text(s, PF_SETTING_PID_FILE),
         .lock_file = pf_settings_text(s, PF_SETTING_LOCK_FILE),

@@ -51,8 +51,8 @@ struct pf_policy {
     pf_time check_for_disconnect; /* the kernel is asked this often for clients that left
                                      programs that accept by themselves; PF_NEVER: not */
 
-    pf_time reload_timeout;    /* a reload's check, and its first workers to become ready;
-                                  PF_NEVER: no limit */
+    pf_time reload_timeout;   /* a reload's check, and its first workers to become ready;
+                                 PF_NEVER: no limit */
     pf_time start_timeout;    /* birth to ready; PF_NEVER: no limit */
     pf_time ready_delay;      /* birth to ready, of a program that accepts by itself and
                                  says nothing; PF_NEVER: it has to */

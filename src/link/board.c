@@ -50,8 +50,8 @@ pf_board_open(struct pf_board *b, unsigned capacity)
 {
     int r;
 
-    *b = (struct pf_board){
-        .capacity = capacity, .epoch = pf_clock_epoch(), .shared.fd = -1};
+    *b =
+        (struct pf_board){.capacity = capacity, .epoch = pf_clock_epoch(), .shared.fd = -1};
     r = pf_share_pages_open(&b->pages, capacity);
     if (r == 0)
         r = pf_share_object_open(&b->shared, sizeof *b->hints);
@@ -186,6 +186,12 @@ void
 pf_board_say_outlet(struct pf_board *b, enum pf_outlet outlet, uint32_t mark)
 {
     atomic_store(&b->hints->outlet_marks[outlet], mark);
+}
+
+uint32_t
+pf_board_outlet(const struct pf_board *b, enum pf_outlet outlet)
+{
+    return atomic_load(&b->hints->outlet_marks[outlet]);
 }
 
 uint32_t

@@ -124,9 +124,10 @@ uint32_t pf_board_take_lowest(struct pf_board *b);
  * worker becomes ready. True: fewer are idle already; nobody will wake the master. */
 bool pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready);
 
-/* Workers should write to the sink of this mark; and the mark of a sink of the log that a
- * worker found broken since the last call, 0: none did. */
+/* Workers should write to the sink of this mark; what was said last; and the mark of a sink
+ * of the log that a worker found broken since the last call, 0: none did. */
 void pf_board_say_outlet(struct pf_board *b, enum pf_outlet outlet, uint32_t mark);
+uint32_t pf_board_outlet(const struct pf_board *b, enum pf_outlet outlet);
 uint32_t pf_board_take_log_broken(struct pf_board *b);
 
 /* ---- a worker's side ---- */

@@ -99,12 +99,12 @@ struct pf_state_worker {
 
 struct pf_state {
     enum pf_state_kind kind;
-    char name[PF_STATE_NAME_BYTES];   /* of the server */
-    pid_t pid;                        /* of the master that wrote it */
-    uint64_t generation;              /* of programs, from 1 */
-    uint64_t reload;                  /* number of the last reload that began */
-    unsigned wanted;                  /* enum pf_upgrade_wish: what waits for its end */
-    uint64_t stored;                  /* of the last state that was stored; 0: none was */
+    char name[PF_STATE_NAME_BYTES]; /* of the server */
+    pid_t pid;           /* of the master that wrote it; CHECK: who is to check */
+    uint64_t generation; /* of programs, from 1 */
+    uint64_t reload;     /* number of the last reload that began */
+    unsigned wanted;     /* enum pf_upgrade_wish: what waits for its end */
+    uint64_t stored;     /* of the last state that was stored; 0: none was */
     char reason[PF_STATE_TEXT_BYTES]; /* ROLLBACK: why */
 
     /* What the process was before it became a master. */

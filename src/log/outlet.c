@@ -46,6 +46,12 @@ pf_outlet_repair(enum pf_outlet outlet, pf_time now)
     return pf_sink_repair(&outlets[outlet].sink, now);
 }
 
+void
+pf_outlet_succeed(enum pf_outlet outlet, uint32_t mark)
+{
+    pf_sink_succeed(&outlets[outlet].sink, mark);
+}
+
 int
 pf_outlet_fd(enum pf_outlet outlet)
 {

@@ -32,6 +32,10 @@ PF_MUST_USE int pf_outlet_renew(enum pf_outlet outlet);
  * too early; or another negative errno. */
 PF_MUST_USE int pf_outlet_repair(enum pf_outlet outlet, pf_time now);
 
+/* Workers have, or look for, a sink with this mark, which was opened by a process before
+ * this one: none of ours has the same. Nothing for an outlet that is not in use. */
+void pf_outlet_succeed(enum pf_outlet outlet, uint32_t mark);
+
 /* The descriptor that lines go to (borrowed), and the mark that names it: another
  * descriptor has another mark. 0: the outlet is not in use. */
 int pf_outlet_fd(enum pf_outlet outlet);

@@ -30,9 +30,9 @@ enum {
 };
 
 static uint32_t
-next_mark(const struct pf_sink *s, enum pf_syslog_way way)
+next_mark(uint32_t mark, enum pf_syslog_way way)
 {
-    uint32_t generation = (s->mark >> WAY_BITS) + 1;
+    uint32_t generation = (mark >> WAY_BITS) + 1;
 
     if (generation << WAY_BITS == 0)
         generation = 1; /* wrapped */
@@ -121,7 +121,7 @@ open_syslog(struct pf_sink *s, struct pf_error *error)
     pf_remote_open(&s->remote, y);
     fd = pf_remote_connect(&s->remote, y, START_WAIT, &s->way);
     s->fd = fd < 0 ? -1 : fd;
-    s->mark = next_mark(s, s->way);
+    s->mark = next_mark(s->mark, s->way);
     return fd < 0 ? be_unreachable(s, -fd, error) : 0;
 }
 
@@ -177,6 +177,13 @@ pf_sink_take(struct pf_sink *s, int fd, uint32_t mark)
         (void)dup2(fd, STDERR_FILENO); /* cannot fail: both are open */
 }
 
+void
+pf_sink_succeed(struct pf_sink *s, uint32_t mark)
+{
+    if (s->mark != 0)
+        s->mark = next_mark(mark, s->way);
+}
+
 int
 pf_sink_renew(struct pf_sink *s)
 {
@@ -189,7 +196,7 @@ pf_sink_renew(struct pf_sink *s)
         fd = pf_remote_connect(&s->remote, &s->target.syslog, 0, &way);
     if (fd < 0)
         return fd;
-    pf_sink_take(s, fd, next_mark(s, way));
+    pf_sink_take(s, fd, next_mark(s->mark, way));
     return 0;
 }
 

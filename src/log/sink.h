@@ -57,6 +57,10 @@ PF_MUST_USE int pf_sink_open(struct pf_sink *s, const struct pf_log_target *targ
 /* Back to standard error. */
 void pf_sink_close(struct pf_sink *s);
 
+/* In the owner: the one before had a sink with this mark, which others may still write to.
+ * Theirs and this one are told apart from here on. */
+void pf_sink_succeed(struct pf_sink *s, uint32_t mark);
+
 /* In the owner: open the file or connect anew. 0, and the mark has changed; or a negative
  * errno, and everything is as it was. -EINVAL: nothing can be opened anew. */
 PF_MUST_USE int pf_sink_renew(struct pf_sink *s);

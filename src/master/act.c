@@ -173,8 +173,8 @@ is_ready_already(const struct pf_master *m)
 static void
 arm(struct pf_master *m, const struct pf_plan *plan)
 {
-    bool want_ready =
-        (plan->want_ready || !m->announced || pf_master_is_rolling_over(m)) && !is_program(m);
+    bool want_ready = (plan->want_ready || !m->announced || pf_master_is_rolling_over(m)) &&
+                      !is_program(m);
     bool below = pf_board_arm(&m->board, plan->wake_below, want_ready);
 
     if (below && m->pool.count[PF_LIFE_IDLE] >= plan->wake_below)

@@ -29,8 +29,8 @@ PF_MUST_USE int pf_daemon_start(struct pf_daemonized *d, const struct pf_daemon 
 PF_MUST_USE int pf_daemon_write_pid(struct pf_daemonized *d, const char *path,
                                     struct pf_error *error);
 
-/* The pid file of the master before, locked, is ours (fd is consumed; path is borrowed). And
- * if that was another process: write our number into it. 0 or a negative errno with the
+/* The pid file of the master before, locked, is ours (fd is consumed; path is borrowed).
+ * And if that was another process: write our number into it. 0 or a negative errno with the
  * sentence. */
 void pf_daemon_take_over(struct pf_daemonized *d, const char *path, int fd);
 PF_MUST_USE int pf_daemon_rewrite_pid(struct pf_daemonized *d, struct pf_error *error);

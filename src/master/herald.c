@@ -91,7 +91,8 @@ word_for(const struct pf_master *m)
         return PF_HERALD_STOPPING;
     if (!m->announced)
         return PF_HERALD_NOTHING;
-    if (m->herald.reloading || pf_rollover_pending(&m->pool) > 0)
+    if (m->herald.reloading || m->upgrade.stage != PF_UPGRADE_NONE ||
+        pf_rollover_pending(&m->pool) > 0)
         return PF_HERALD_RELOADING;
     return PF_HERALD_READY;
 }

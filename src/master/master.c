@@ -42,13 +42,14 @@ allocate(struct pf_master *m, unsigned capacity)
     return 0;
 }
 
-/* The board and the bells, which workers may have already. */
+/* The board and the bells, which workers may have already; there were none of them in a
+ * server without workers. */
 static int
 open_board(struct pf_master *m)
 {
     int r;
 
-    if (m->setup.from)
+    if (m->setup.from && m->setup.from->slots > 0)
         return pf_master_adopt_board(m, m->setup.from);
     r = pf_board_open(&m->board, m->capacity);
     if (r < 0)
@@ -133,7 +134,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         .notices = -1,
         .board.pages.fd = -1,
         .board.shared.fd = -1,
-        .upgrade.verdict = -1,
+        .upgrade.checking = PF_CHECKING_NONE,
         .is_init = getpid() == 1,
     };
     pf_control_init(&m->control);

@@ -62,8 +62,8 @@ struct pf_master_setup {
     bool fdstore;                     /* or the service manager is to store things */
     const struct pf_daemonized *daemonized;
     const struct pf_held *held;
-    struct pf_image *image; /* the next program of a reload; NULL: there is none ... */
-    const char *no_image;   /* ... because of this */
+    struct pf_image *image; /* the program of this process, by which a reload goes on ... */
+    const char *no_image;   /* ... unless it cannot, because of this; NULL: it can */
     struct pf_state *from;  /* what was taken over from the master before; NULL: nothing */
     unsigned seed;          /* of the jitter */
     /* The first worker is ready (or none is wanted yet): called once. May be NULL. */

@@ -154,9 +154,9 @@ take_over_pid(struct pf_startup *s)
 static int
 write_pid(struct pf_startup *s)
 {
-    int r = s->from ? take_over_pid(s)
-                    : pf_daemon_write_pid(&s->daemonized, s->config->daemon.pid_file,
-                                          s->error);
+    int r = s->from
+                ? take_over_pid(s)
+                : pf_daemon_write_pid(&s->daemonized, s->config->daemon.pid_file, s->error);
 
     return blame(s, r, "pid_file", 0);
 }
@@ -309,7 +309,7 @@ pf_prepare(struct pf_startup *s)
     int r = open_given(s);
 
     if (r == 0)
-        r = pf_privileges_check(s->config, s->error);
+        r = pf_privileges_check(s->config, !s->from, s->error);
     if (r == 0) {
         set_umask(s);
         r = open_logs(s);
@@ -335,6 +335,8 @@ pf_prepare(struct pf_startup *s)
         r = open_watch(s);
     if (r == 0)
         r = open_score_file(s);
+    if (s->config->daemon.chroot)
+        pf_image_leave(s->image); /* no way leads out */
     if (r == 0)
         r = pf_privileges_give_up(s->config, s->daemonized.pid_fd, s->error);
     if (r == 0)
@@ -344,6 +346,19 @@ pf_prepare(struct pf_startup *s)
     return r;
 }
 
+/* Old workers go on for a while, and somebody has to look after them. */
+static int
+check_alone(struct pf_startup *s)
+{
+    if (!s->config->daemon.alone || s->from->slots == 0)
+        return 0;
+    return pf_error_set(s->error, PREFORK_EXIT_CONFIG, EBUSY,
+                        "min_servers 0 (--min-servers): a pool cannot become a server "
+                        "without workers by a reload, because there would be nobody to "
+                        "look after its workers until they have finished; stop the server "
+                        "and start it again");
+}
+
 int
 pf_prepare_check(struct pf_startup *s)
 {
@@ -351,11 +366,15 @@ pf_prepare_check(struct pf_startup *s)
 
     s->listeners->rehearsal = true;
     if (r == 0)
-        r = pf_privileges_check(s->config, s->error);
+        r = check_alone(s);
+    if (r == 0)
+        r = pf_privileges_check(s->config, !s->from, s->error);
     if (r == 0) {
         set_umask(s);
-        r = open_listeners(s);
+        r = open_logs(s);
     }
+    if (r == 0)
+        r = open_listeners(s);
     pf_listeners_give_back(s->listeners);
     pf_listeners_close(s->listeners);
     return r;
@@ -395,7 +414,7 @@ pf_prepare_return(struct pf_startup *s)
 int
 pf_prepare_inet(struct pf_startup *s)
 {
-    int r = pf_privileges_check(s->config, s->error);
+    int r = pf_privileges_check(s->config, !s->from, s->error);
 
     if (r == 0)
         r = open_logs(s);

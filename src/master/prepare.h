@@ -10,6 +10,7 @@
 #include "master/daemon.h"
 #include "master/herald.h"
 #include "master/master.h"
+#include "master/renewal.h"
 #include "net/listener.h"
 #include "os/watch.h"
 
@@ -28,7 +29,8 @@ struct pf_startup {
     struct pf_daemonized before; /* while there is a way back: the pid file of that master,
                                     if it is another one */
     struct pf_herald herald;
-    int keeper; /* the socket to it; -1: there is none */
+    struct pf_renewal renewal; /* of a server without workers */
+    int keeper;                /* the socket to it; -1: there is none */
     struct pf_master master;
     struct pf_error *error; /* the sentence of what went wrong; borrowed */
 };
@@ -41,15 +43,16 @@ PF_MUST_USE int pf_prepare(struct pf_startup *s);
 PF_MUST_USE int pf_prepare_inet(struct pf_startup *s);
 
 /* Could this server take over what it was handed? Nothing is done but to open, and close,
- * what it has to listen on. 0, or a negative errno with the sentence in s->error. */
+ * its logs and what it has to listen on. 0, or a negative errno with the sentence in
+ * s->error. */
 PF_MUST_USE int pf_prepare_check(struct pf_startup *s);
 
 /* There is no way back any more: give up what was only kept for it. And: go back. */
 void pf_prepare_commit(struct pf_startup *s);
 void pf_prepare_return(struct pf_startup *s);
 
-/* Let go of the files of the program before; and of all else that was handed over; also in a
- * worker. */
+/* Let go of the files of the program before; and of all else that was handed over; also in
+ * a worker. */
 void pf_prepare_forget_files(struct pf_startup *s);
 void pf_prepare_forget_state(struct pf_startup *s);
 

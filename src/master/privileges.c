@@ -37,19 +37,19 @@ target_of(const struct pf_recipe *recipe)
 }
 
 static int
-check_root(const struct pf_config *config, struct pf_error *error)
+check_root(const struct pf_config *config, bool is_first, struct pf_error *error)
 {
-    if (config->daemon.require_root && geteuid() != 0)
+    if (is_first && config->daemon.require_root && geteuid() != 0)
         return pf_error_set(error, PREFORK_EXIT_SYSTEM, EPERM,
                             "require_root: this server must be started by root");
     return 0;
 }
 
 int
-pf_privileges_check(const struct pf_config *config, struct pf_error *error)
+pf_privileges_check(const struct pf_config *config, bool is_first, struct pf_error *error)
 {
     const struct pf_credential_target target = target_of(&config->recipe);
-    int r = check_root(config, error);
+    int r = check_root(config, is_first, error);
 
     if (r == 0 && config->recipe.drop_privileges)
         r = pf_credential_check(&target, error);

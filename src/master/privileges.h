@@ -6,9 +6,13 @@
 #include "base/error.h"
 #include "config/config.h"
 
-/* Whether this process may start the server as configured, before anything is made. 0 or a
+#include <stdbool.h>
+
+/* Whether this process may start the server as configured, before anything is made; or
+ * (is_first is false) go on for one that was started before, perhaps by root. 0 or a
  * negative errno with the sentence. */
-PF_MUST_USE int pf_privileges_check(const struct pf_config *config, struct pf_error *error);
+PF_MUST_USE int pf_privileges_check(const struct pf_config *config, bool is_first,
+                                    struct pf_error *error);
 
 /* Hand files over, enter the root directory, drop what is to be dropped: for good. pid_fd
  * is the open pid file or -1. 0, or a negative errno with the sentence; the process then

@@ -50,7 +50,7 @@ is_ours(void *context, pid_t pid)
 {
     const struct pf_master *m = context;
 
-    if (pid == m->upgrade.child.pid)
+    if (pid == m->upgrade.checking.child.pid)
         return true; /* in a way */
     for (unsigned i = 0; i < m->pool.used; i++) {
         if (pf_life_alive(m->pool.slots[i].life) && m->pool.slots[i].pid == pid)

@@ -5,6 +5,7 @@
  * one from after it is ready. New workers that do not start end it too: then those from
  * before serve on, the plan goes on trying, and who asked is told. */
 #include "core/rollover.h"
+
 #include "master/master.h"
 
 #include <stdio.h>
@@ -61,9 +62,10 @@ pf_master_rollover(struct pf_master *m, char *text, size_t bytes)
     }
     if (!pf_backoff_cautious(&pool->start))
         return PF_ROLLOVER_UNDER_WAY;
-    (void)snprintf(text, bytes,
-                   "workers are not replaced: new ones do not start; %u of before serve%s on",
-                   old, old == 1 ? "s" : "");
+    (void)snprintf(
+        text, bytes,
+        "workers are not replaced: new ones do not start; %u of before serve%s on", old,
+        old == 1 ? "s" : "");
     return PF_ROLLOVER_FAILED;
 }
 

@@ -9,7 +9,9 @@
  * no more than is safe in one. A request to stop closes the channel: the work sees it where
  * a worker would see that it is to leave, and there, outside of the handler,
  * before_shutdown is called. Other signals are messages on the channel, taken up at the
- * same place.
+ * same place. One of them is SIGHUP: when the check of a reload (renewal.c) is passed, the
+ * work is asked to leave like a worker whose generation is replaced, and when it has, the
+ * next program is executed. If the system refuses that, the work begins anew.
  *
  * The work may be anywhere, and may never look. So the ladder down is that of the master
  * (core/shutdown.h), climbed by further signals and by a timer that raises SIGTERM:
@@ -56,11 +58,13 @@ static struct {
     int channel;           /* the master's end */
     int worker_channel;    /* the worker's end */
     int pass;              /* a bell that nobody else hears */
+    bool replaced;         /* the work was asked to leave for the next program */
     struct pf_alarm alarm; /* of the ladder */
     struct pf_pool ladder; /* of which only the stop is used: its workers are none */
     struct pf_board_slot slot;
     struct pf_board_hints hints;
     volatile sig_atomic_t signum;   /* that asked first; 0: prefork_stop() */
+    volatile sig_atomic_t hung_up;  /* SIGHUP came */
     volatile sig_atomic_t told;     /* before_shutdown was called */
     volatile sig_atomic_t finished; /* child_finish_hook was called, or is not due */
 } solo = {.channel = -1, .worker_channel = -1, .pass = -1};
@@ -134,12 +138,12 @@ carry_out(void)
 }
 
 static void
-climb(int signum, bool by_timer)
+climb(int signum, bool by_us)
 {
     const struct pf_policy *policy = solo.setup->policy;
     pf_time now = pf_clock_now();
 
-    if (by_timer)
+    if (by_us)
         pf_shutdown_advance(&solo.ladder, policy, now);
     else
         pf_shutdown_ask(&solo.ladder, signum == SIGQUIT ? PF_STOP_GRACEFUL : PF_STOP_FAST,
@@ -150,7 +154,7 @@ climb(int signum, bool by_timer)
 }
 
 static void
-take_signal(int signum, bool by_timer)
+take_signal(int signum, bool by_us)
 {
     if (getpid() != solo.pid) {
         pf_signal_default(signum);
@@ -160,12 +164,14 @@ take_signal(int signum, bool by_timer)
     case SIGTERM:
     case SIGINT:
     case SIGQUIT:
-        if (!by_timer && pf_master_want_stop(pf_signal_name(signum)))
+        if (!by_us && pf_master_want_stop(pf_signal_name(signum)))
             solo.signum = signum;
-        climb(signum, by_timer);
-        break;
-    default: (void)pf_channel_send(solo.channel, PF_MESSAGE_SIGNAL, signum); break;
+        climb(signum, by_us);
+        return;
+    case SIGHUP: solo.hung_up = 1; break;
+    default: break;
     }
+    (void)pf_channel_send(solo.channel, PF_MESSAGE_SIGNAL, by_us ? 0 : signum);
 }
 
 /* ---- what the worker's half asks of this one -------------------------------------------
@@ -190,17 +196,40 @@ leaves(void)
 }
 
 static void
+heed_hangup(void)
+{
+    if (!solo.hung_up)
+        return;
+    solo.hung_up = 0;
+    pf_renewal_ask(solo.setup->renewal);
+}
+
+/* Who asked for a reload waits for both words. */
+static void
+look_at_reload(void)
+{
+    struct pf_renewal *r = solo.setup->renewal;
+    bool asked = r->wanted || solo.hung_up;
+    bool was_on = r->stage != PF_RENEWAL_NONE;
+
+    heed_hangup();
+    if (asked && !was_on)
+        tell(PF_HERALD_RELOADING);
+    if (pf_renewal_look(r) == PF_RENEWAL_NONE && (asked || was_on))
+        tell(PF_HERALD_READY);
+    if (r->stage == PF_RENEWAL_DUE && !solo.replaced)
+        solo.replaced = pf_channel_send(solo.channel, PF_MESSAGE_LEAVE, 0) == 0;
+}
+
+/* 0: it is time to look. */
+static void
 signalled(int signum)
 {
     if (signum == SIGUSR1)
         pf_master_reopen_outlets(NULL);
-    else
-        pf_log(PREFORK_LOG_NOTICE, "SIG%s: there are no workers to be replaced",
-               pf_signal_name(signum));
-    if (signum == SIGHUP) { /* who asked for a reload waits for both words */
-        tell(PF_HERALD_RELOADING);
-        tell(PF_HERALD_READY);
-    }
+    else if (signum == SIGUSR2)
+        pf_log(PREFORK_LOG_NOTICE, "SIGUSR2: there are no workers to be replaced");
+    look_at_reload();
 }
 
 PF_NORETURN static void
@@ -239,7 +268,8 @@ open_self(const struct pf_solo_setup *setup)
     solo.setup = setup;
     solo.pid = getpid();
     solo.ladder.stop = PF_STOP_NONE;
-    solo.signum = solo.told = solo.finished = 0;
+    solo.replaced = false;
+    solo.signum = solo.hung_up = solo.told = solo.finished = 0;
     memset(&solo.slot, 0, sizeof solo.slot);
     memset(&solo.hints, 0, sizeof solo.hints);
     if (r < 0)
@@ -283,6 +313,7 @@ work(struct prefork_worker *w, struct pf_error *error)
     if (!pf_worker_is_asked(w)) {
         solo.setup->on_ready(solo.setup->context);
         tell(PF_HERALD_READY);
+        look_at_reload(); /* one may wait since before the last */
         pf_worker_work(w);
     }
     leaves(); /* if the work ended without having looked */
@@ -290,9 +321,10 @@ work(struct prefork_worker *w, struct pf_error *error)
     return 0;
 }
 
-int
-pf_solo_run(const struct pf_solo_setup *setup, unsigned long *ret_requests,
-            struct pf_error *error)
+/* One life of the work. 0, also where it is to give way to the next program, or a negative
+ * errno. Signals are blocked afterwards: those that come wait for whoever is next. */
+static int
+live(const struct pf_solo_setup *setup, unsigned long *requests, struct pf_error *error)
 {
     struct prefork_worker *w;
     int r = open_self(setup);
@@ -308,10 +340,46 @@ pf_solo_run(const struct pf_solo_setup *setup, unsigned long *ret_requests,
     if (pf_master_wanted_stop()) /* a hook of the start wanted it */
         pf_worker_leave(w);
     r = work(w, error);
-    *ret_requests = w->requests;
+    *requests += w->requests;
     pf_alarm_close(&solo.alarm); /* before its signal means something else */
     pf_signal_let_go();
     pf_worker_retire(w);
     close_self();
+    return r;
+}
+
+static void
+call(void (*hook)(void *data))
+{
+    if (hook)
+        hook(app()->data);
+}
+
+/* To the next program. Returns if that was refused. */
+static void
+give_way(void)
+{
+    heed_hangup();
+    call(app()->restart_close_hook);
+    pf_signal_hand_over();
+    pf_renewal_become_next(solo.setup->renewal);
+    pf_signal_take_back();
+    call(app()->restart_open_hook);
+}
+
+int
+pf_solo_run(const struct pf_solo_setup *setup, unsigned long *ret_requests,
+            struct pf_error *error)
+{
+    bool again;
+    int r;
+
+    *ret_requests = 0;
+    do {
+        r = live(setup, ret_requests, error);
+        again = r == 0 && solo.replaced && !pf_master_wanted_stop();
+        if (again)
+            give_way();
+    } while (again);
     return r;
 }

@@ -215,10 +215,10 @@ become_worker(struct pf_master *m, struct pf_cradle *c, pid_t master, uint32_t r
     pf_worker_main(&heritage);
 }
 
-/* The channel is watched only if the end of file on it means something by itself: a
- * program that accepts runs. What other workers say there are last words, read
- * when they are reaped, or announced on their page; watching for them would wake the
- * master twice for each end. */
+/* The channel (of a program that was taken over: closed long ago) is watched only if the
+ * end of file on it means something by itself: a program that accepts runs. What
+ * other workers say there are last words, read when they are reaped, or announced on
+ * their page; watching for them would wake the master twice for each end. */
 int
 pf_master_watch_child(struct pf_master *m, const struct pf_cradle *c,
                       const struct pf_process *process)

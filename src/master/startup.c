@@ -13,6 +13,7 @@
 #include "net/starter.h"
 #include "os/fd.h"
 #include "os/memory.h"
+#include "os/process.h"
 #include "os/signal.h"
 #include "worker/worker.h"
 
@@ -61,6 +62,13 @@ tell_bad_start(void *context)
 }
 
 static void
+note(void *context, const char *text)
+{
+    (void)context;
+    pf_log(PREFORK_LOG_NOTICE, "%s", text);
+}
+
+static void
 forget_in_worker(void *context)
 {
     struct pf_startup *s = context;
@@ -68,6 +76,7 @@ forget_in_worker(void *context)
     pf_daemon_forget(&s->daemonized);
     pf_daemon_forget(&s->before);
     pf_prepare_forget_files(s);
+    pf_image_leave(s->image);
     pf_prepare_forget_state(s);
     pf_memory_free(s, sizeof *s);
 }
@@ -84,6 +93,9 @@ tell_return(void *context)
     pf_prepare_return(context);
 }
 
+/* In this process, so far. */
+static unsigned servers;
+
 /* Why a reload can do no more than replace workers; NULL: it can. */
 static const char *
 find_obstacle(const struct pf_startup *s)
@@ -92,6 +104,9 @@ find_obstacle(const struct pf_startup *s)
         return "reload_mode says so";
     if (s->config->daemon.chroot)
         return "the program cannot be executed inside of chroot";
+    if (servers > 1)
+        return "another server ran in this process before, and the program begins with "
+               "that";
     if (!s->image->path || !s->image->argv)
         return "there was no /proc at the start to learn about the program";
     return NULL;
@@ -123,7 +138,7 @@ open_master(struct pf_startup *s)
                               .fdstore = s->config->daemon.fdstore,
                               .daemonized = &s->daemonized,
                               .held = s->held,
-                              .image = find_obstacle(s) ? NULL : s->image,
+                              .image = s->image,
                               .no_image = find_obstacle(s),
                               .from = s->from,
                               .seed = seed(),
@@ -193,16 +208,72 @@ end_alone(void *context, int exit_code, const char *text)
     (void)pf_daemon_tell(&s->daemonized, exit_code, text);
 }
 
+/* The server before was replaced by this one, or has come back, or had died. */
+static void
+take_over_alone(struct pf_startup *s)
+{
+    enum pf_state_kind kind = s->from->kind;
+
+    if (kind == PF_STATE_ADOPT)
+        tell_ready(s);
+    else
+        pf_renewal_tell(&s->renewal, kind == PF_STATE_ROLLBACK ? s->from->reason : NULL);
+    pf_prepare_commit(s);
+}
+
+/* A server without workers takes over by serving. Nobody of the program before is there to
+ * empty a socket that is given up. */
+static void
+tell_ready_alone(void *context)
+{
+    struct pf_startup *s = context;
+
+    pf_listeners_commit(s->listeners, note, NULL);
+    (void)pf_listeners_retire(s->listeners, true);
+    if (s->from)
+        take_over_alone(s);
+    else
+        tell_ready(s);
+}
+
+static int
+open_renewal(struct pf_startup *s)
+{
+    const struct pf_state *from = s->from;
+    const struct pf_renewal_setup setup = {
+        .has = {.name = s->config->recipe.name,
+                .generation = from ? from->generation : 1,
+                .reload = from ? from->reload : 0,
+                .daemonized = &s->daemonized,
+                .herald = &s->herald,
+                .keeper = s->keeper,
+                .listeners = s->listeners,
+                .held = s->held},
+        .image = find_obstacle(s) ? NULL : s->image,
+        .no_image = find_obstacle(s),
+        .timeout = s->config->policy.reload_timeout,
+    };
+    int r = pf_renewal_open(&s->renewal, &setup);
+
+    if (from && from->wanted == PF_UPGRADE_RELOAD)
+        pf_renewal_ask(&s->renewal);
+    return r == 0
+               ? 0
+               : pf_error_set(s->error, PREFORK_EXIT_SYSTEM, -r,
+                              "cannot set up a server without workers: %s", strerror(-r));
+}
+
 /* min_servers 0: the hooks around a pool, without one. */
 static void
-run_alone(struct pf_startup *s)
+serve_alone(struct pf_startup *s)
 {
     const struct pf_solo_setup setup = {
         .recipe = &s->config->recipe,
         .policy = &s->config->policy,
         .listeners = s->listeners,
-        .on_ready = tell_ready,
+        .on_ready = tell_ready_alone,
         .herald = &s->herald,
+        .renewal = &s->renewal,
         .on_end = end_alone,
         .context = s,
     };
@@ -217,6 +288,14 @@ run_alone(struct pf_startup *s)
     if (app(s)->post_child_cleanup_hook)
         app(s)->post_child_cleanup_hook(app(s)->data);
     pf_log(PREFORK_LOG_NOTICE, "stopped after %lu connections", requests);
+}
+
+static void
+run_alone(struct pf_startup *s)
+{
+    if (open_renewal(s) == 0)
+        serve_alone(s);
+    pf_renewal_close(&s->renewal);
 }
 
 static void
@@ -245,14 +324,16 @@ pf_startup_fail(const struct prefork_app *app, const char *text)
         pf_log(PREFORK_LOG_ERROR, "%s", text);
 }
 
-/* In a child of a master that wants to know. */
-static void
+/* In a child of a master that wants to know. What the program does behind its server is
+ * none of a check's business: it may clean up after a server that runs. */
+PF_NORETURN static void
 answer(struct pf_startup *s)
 {
     const struct pf_state *from = s->from;
     int r = pf_prepare_check(s);
 
-    pf_upgrade_answer(from, r < 0 ? s->error->text : NULL);
+    pf_checking_answer(from, r < 0 ? s->error->text : NULL);
+    pf_process_exit(PREFORK_EXIT_OK);
 }
 
 /* Nothing of what was taken over is lost: workers serve there. Then the program that was
@@ -266,7 +347,7 @@ give_back(struct pf_startup *s)
     if (s->from->kind != PF_STATE_TRIAL)
         return;
     pf_signal_hand_over();
-    pf_upgrade_return(s->from, s->image, s->error->text);
+    pf_succession_return(s->from, s->image, s->error->text);
     pf_signal_take_back();
 }
 
@@ -313,6 +394,7 @@ pf_startup_run(const struct pf_startup_setup *setup, struct pf_error *error)
 
     if (!s)
         return error->exit_code;
+    servers++;
     pf_fd_fill_stdio();
     pf_master_clear_desk();
     pf_master_take_office(s->config->recipe.name);

@@ -7,10 +7,11 @@
  * place, and somebody else's if the last master died. Its end is seen by a pidfd either
  * way. One that ended meanwhile, or whose number belongs to a stranger by now, is left out
  * if it is not a child, and reaped in the first turn if it is. */
-#include "core/rollover.h"
 #include "link/state.h"
 
+#include "core/rollover.h"
 #include "log/log.h"
+#include "log/outlet.h"
 #include "master/daemon.h"
 #include "master/master.h"
 #include "master/tags.h"
@@ -23,29 +24,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- writing -------------------------------------------------------------------------- */
-
-static void
-fill_process(const struct pf_master *m, struct pf_state *s)
-{
-    const struct pf_daemonized *d = m->setup.daemonized;
-
-    (void)snprintf(s->name, sizeof s->name, "%s", m->setup.recipe->name); /* cut is fine */
-    s->pid = getpid();
-    s->generation = m->upgrade.generation;
-    s->reload = m->upgrade.number;
-    s->wanted = m->upgrade.wanted;
-    s->mask = pf_signal_at_start();
-    pf_fd_limit_at_start(&s->nofile_soft, &s->nofile_hard);
-    s->watchdog = m->herald.watchdog;
-    s->forked = m->herald.forked;
-    if (d->pid_fd >= 0)
-        (void)snprintf(s->pid_file, sizeof s->pid_file, "%s", d->pid_place.path);
-    s->fds[PF_STATE_FD_PID] = d->pid_fd;
-    s->fds[PF_STATE_FD_NOTIFY] = m->setup.herald.fd;
-    s->fds[PF_STATE_FD_STORE] = m->setup.keeper;
-    s->stored = m->store.number;
-}
+/* ---- writing --------------------------------------------------------------------------
+ */
 
 static void
 fill_board(const struct pf_master *m, struct pf_state *s)
@@ -71,37 +51,6 @@ fill_pool(const struct pf_master *m, struct pf_state *s)
     s->size = pool->rollover.size;
     s->surge = pool->rollover.surge;
     s->requests = pool->requests_buried;
-}
-
-static void
-fill_listeners(const struct pf_listeners *ls, struct pf_state *s)
-{
-    s->listener_count = ls->count;
-    for (unsigned i = 0; i < ls->count; i++) {
-        struct pf_listener_handed h = pf_listener_describe(&ls->table[i]);
-        struct pf_state_listener *l = &s->listeners[i];
-        *l = (struct pf_state_listener){.fd = h.fd,
-                                        .id = h.id,
-                                        .proto = h.proto,
-                                        .shard = h.shard,
-                                        .inherited = h.inherited,
-                                        .any_port = h.any_port,
-                                        .dev = h.dev,
-                                        .ino = h.ino};
-        (void)snprintf(l->address, sizeof l->address, "%s", h.address);
-    }
-}
-
-static void
-fill_files(const struct pf_held *held, struct pf_state *s)
-{
-    s->file_count = held->count;
-    for (unsigned i = 0; i < held->count; i++) {
-        s->files[i].fd = held->files[i].fd;
-        s->files[i].role = held->files[i].role;
-        (void)snprintf(s->files[i].path, sizeof s->files[i].path, "%s",
-                       held->files[i].path);
-    }
 }
 
 static struct pf_state_worker
@@ -158,16 +107,23 @@ pf_master_fill_control(const struct pf_master *m, struct pf_state *s)
 void
 pf_master_fill_state(const struct pf_master *m, struct pf_state *s)
 {
-    pf_state_init(s);
-    fill_process(m, s);
+    pf_succession_describe(s, &(struct pf_belongings){.name = m->setup.recipe->name,
+                                                      .generation = m->upgrade.generation,
+                                                      .reload = m->upgrade.number,
+                                                      .daemonized = m->setup.daemonized,
+                                                      .herald = &m->setup.herald,
+                                                      .keeper = m->setup.keeper,
+                                                      .listeners = m->setup.listeners,
+                                                      .held = m->setup.held});
+    s->wanted = m->upgrade.wanted;
+    s->stored = m->store.number;
     fill_board(m, s);
-    fill_listeners(m->setup.listeners, s);
-    fill_files(m->setup.held, s);
     pf_master_fill_workers(m, s);
     pf_master_fill_control(m, s);
 }
 
-/* ---- reading -------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------
+ */
 
 unsigned
 pf_state_slots_needed(const struct pf_state *s)
@@ -181,15 +137,28 @@ pf_state_slots_needed(const struct pf_state *s)
     return needed;
 }
 
+/* A worker has to see that our log is another file than that of the same number before. */
+static void
+succeed_outlets(const struct pf_master *m)
+{
+    for (unsigned i = 0; i < PF_OUTLET_COUNT; i++)
+        pf_outlet_succeed((enum pf_outlet)i, pf_board_outlet(&m->board, (enum pf_outlet)i));
+}
+
 int
 pf_master_adopt_board(struct pf_master *m, const struct pf_state *s)
 {
+    int r;
+
     m->wake = s->fds[PF_STATE_FD_WAKE];
     m->pass = s->fds[PF_STATE_FD_PASS];
     if (m->wake < 0 || m->pass < 0 || s->slot_bytes != sizeof(struct pf_board_slot))
         return -EBADMSG;
-    return pf_board_adopt(&m->board, s->fds[PF_STATE_FD_BOARD], s->fds[PF_STATE_FD_HINTS],
-                          m->capacity);
+    r = pf_board_adopt(&m->board, s->fds[PF_STATE_FD_BOARD], s->fds[PF_STATE_FD_HINTS],
+                       m->capacity);
+    if (r == 0)
+        succeed_outlets(m);
+    return r;
 }
 
 /* Is what stands there possible at all? */
@@ -199,8 +168,7 @@ is_sane(const struct pf_master *m, const struct pf_state_worker *w)
     return w->slot < m->capacity && w->pid > 0 && w->birth > 0 &&
            w->kind <= PF_KIND_DEQUEUE && w->life < PF_LIFE_COUNT_OF &&
            pf_life_alive((enum pf_life)w->life) && w->step <= PF_STEP_KILL &&
-           w->reason < PF_REASON_COUNT_OF &&
-           m->pool.slots[w->slot].life == PF_LIFE_VACANT;
+           w->reason < PF_REASON_COUNT_OF && m->pool.slots[w->slot].life == PF_LIFE_VACANT;
 }
 
 /* A child that has ended is still there, until it is reaped. */
@@ -215,8 +183,7 @@ find_process(const struct pf_state *s, const struct pf_state_worker *w,
 }
 
 static void
-adopt_worker(struct pf_master *m, const struct pf_state *s,
-             const struct pf_state_worker *w)
+adopt_worker(struct pf_master *m, const struct pf_state *s, const struct pf_state_worker *w)
 {
     struct pf_child *child = &m->children[w->slot];
     const struct pf_cradle ends = {.slot = w->slot,

@@ -173,7 +173,8 @@ put_singles(struct pf_master *m, const struct pf_state *state)
 {
     for (unsigned i = 0; i < PF_STATE_FD_COUNT_OF; i++) {
         if (pf_stored_single((enum pf_state_fd)i) &&
-            !replace(m, pf_stored_single((enum pf_state_fd)i), &m->store.fds[i], state->fds[i]))
+            !replace(m, pf_stored_single((enum pf_state_fd)i), &m->store.fds[i],
+                     state->fds[i]))
             return false;
     }
     return true;
@@ -264,7 +265,8 @@ remove_files(struct pf_master *m, const struct pf_state *state)
     char buffer[PF_STORED_NAME_BYTES];
 
     for (unsigned i = 0; i < state->file_count; i++) {
-        if (m->store.files[i] >= 0 && !take_back(m, pf_stored_file(buffer, &state->files[i], i)))
+        if (m->store.files[i] >= 0 &&
+            !take_back(m, pf_stored_file(buffer, &state->files[i], i)))
             return false;
         m->store.files[i] = -1;
     }

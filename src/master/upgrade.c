@@ -19,9 +19,9 @@
  * then the way back is open, and needs nothing but what this process holds: descriptors of
  * the old program and its files, and the state as it was handed over.
  *
- * A stop (SIGTERM, SIGQUIT) wins over everything: the reload is dropped, and workers of both
- * generations leave in order. A signal that comes while one program replaces the other stays
- * pending, and is the new one's first fact.
+ * A stop (SIGTERM, SIGQUIT) wins over everything: the reload is dropped, and workers of
+ * both generations leave in order. A signal that comes while one program replaces the other
+ * stays pending, and is the new one's first fact.
  *
  * Where there is no next program (docs/notes/0010) a reload is a restart of all workers:
  * REPLACING.
@@ -50,7 +50,7 @@
 #include <unistd.h>
 
 enum {
-    TEXT_BYTES = PF_STATE_TEXT_BYTES,
+    TEXT_BYTES = PF_CHECKING_TEXT_BYTES,
 };
 
 /* For queues of sockets that are given up. */
@@ -69,43 +69,14 @@ pf_upgrade_open(struct pf_master *m)
     struct pf_upgrade *u = &m->upgrade;
     const struct pf_state *from = m->setup.from;
 
-    *u = (struct pf_upgrade){.verdict = -1,
+    *u = (struct pf_upgrade){.checking = PF_CHECKING_NONE,
                              .deadline = PF_NEVER,
                              .generation = from ? from->generation : 1,
                              .number = from ? from->reload : 0,
                              .wish = PF_UPGRADE_RELOAD,
                              .wanted = wanted_before(from),
-                             .who = "who asked meanwhile",
-                             .child.pidfd = -1};
-    u->capacity = m->capacity;
-    u->text_bytes = pf_state_bytes(u->capacity);
-    u->text = pf_memory_new(u->text_bytes);
-    u->state = pf_memory_new(sizeof *u->state);
-    if (!u->text || !u->state)
-        return -ENOMEM;
-    u->state->workers = pf_memory_new(u->capacity * sizeof *u->state->workers);
-    u->state->worker_capacity = u->capacity;
-    return u->state->workers ? 0 : -ENOMEM;
-}
-
-static void
-forget_child(struct pf_upgrade *u)
-{
-    pf_fd_close(&u->verdict);
-    pf_fd_close(&u->child.pidfd);
-    u->child.pid = 0;
-    u->too_late = false;
-}
-
-static void
-free_memory(struct pf_upgrade *u)
-{
-    if (u->state)
-        pf_state_free(u->state);
-    pf_memory_free(u->state, sizeof *u->state);
-    pf_memory_free(u->text, u->text_bytes);
-    u->state = NULL;
-    u->text = NULL;
+                             .who = "who asked meanwhile"};
+    return pf_succession_open(&u->next, m->capacity);
 }
 
 /* A check that is under way is not needed any more. */
@@ -114,12 +85,8 @@ pf_upgrade_close(struct pf_master *m)
 {
     struct pf_upgrade *u = &m->upgrade;
 
-    if (u->child.pid > 0) {
-        pf_process_signal(&u->child, SIGKILL);
-        pf_process_abandon(&u->child);
-    }
-    forget_child(u);
-    free_memory(u);
+    pf_checking_end(&u->checking);
+    pf_succession_close(&u->next);
 }
 
 void
@@ -131,13 +98,12 @@ pf_upgrade_leave(struct pf_master *m)
         if (held->files[i].role != PF_FILE_PROGRAM)
             (void)close(held->files[i].fd); /* nothing was written to it */
     pf_listeners_forget_handed(m->setup.listeners);
-    if (m->setup.image)
-        pf_image_leave(m->setup.image);
-    forget_child(&m->upgrade);
-    free_memory(&m->upgrade);
+    pf_checking_forget(&m->upgrade.checking);
+    pf_succession_close(&m->upgrade.next);
 }
 
-/* ---- the request ---------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------
+ */
 
 static int
 ask(struct pf_master *m, enum pf_upgrade_wish wish, const char *who, uint64_t *ret_number)
@@ -176,7 +142,8 @@ name_of(enum pf_upgrade_wish wish)
     return wish == PF_UPGRADE_RESTART ? "restart" : "reload";
 }
 
-/* ---- its end -------------------------------------------------------------------------- */
+/* ---- its end --------------------------------------------------------------------------
+ */
 
 static void
 rest(struct pf_master *m)
@@ -213,43 +180,8 @@ give_up_return(struct pf_master *m)
     m->setup.from = NULL;
 }
 
-/* ---- from one program to another ------------------------------------------------------ */
-
-static void
-let_through(void *context, int *fd)
-{
-    (void)context;
-    if (*fd >= 0)
-        (void)pf_fd_set_cloexec(*fd, false);
-}
-
-static void
-hold_back(void *context, int *fd)
-{
-    (void)context;
-    if (*fd >= 0)
-        (void)pf_fd_set_cloexec(*fd, true);
-}
-
-/* Execute what is at the image's path, or exe, with this state. Returns a negative errno if
- * it was refused; then nothing is changed. */
-static int
-exec_with(struct pf_state *s, char *text, size_t bytes, const struct pf_image *image,
-          int exe)
-{
-    int fd = pf_state_seal(s, text, bytes);
-    int r;
-
-    if (fd < 0)
-        return fd;
-    (void)fflush(NULL);
-    let_through(NULL, &fd);
-    pf_state_each_fd(s, let_through, NULL);
-    r = pf_image_exec(image, exe, PF_UPGRADE_VARIABLE, fd);
-    pf_state_each_fd(s, hold_back, NULL);
-    pf_fd_close(&fd);
-    return r;
-}
+/* ---- from one program to another ------------------------------------------------------
+ */
 
 static void
 call(const struct pf_master *m, void (*hook)(void *data))
@@ -270,10 +202,10 @@ become_next(struct pf_master *m)
     pf_log(PREFORK_LOG_NOTICE, "reload %llu: starting %s in this process",
            (unsigned long long)u->number, m->setup.image->path);
     call(m, app->restart_close_hook);
-    pf_master_fill_state(m, u->state);
-    u->state->kind = PF_STATE_TRIAL;
+    pf_master_fill_state(m, u->next.state);
+    u->next.state->kind = PF_STATE_TRIAL;
     pf_signal_hand_over();
-    r = exec_with(u->state, u->text, u->text_bytes, m->setup.image, -1);
+    r = pf_succession_exec(&u->next, m->setup.image, -1);
     pf_signal_take_back();
     call(m, app->restart_open_hook);
     (void)snprintf(reason, sizeof reason, "cannot execute %s: %s", m->setup.image->path,
@@ -281,50 +213,65 @@ become_next(struct pf_master *m)
     fail(m, reason);
 }
 
-static int
-find_executable(const struct pf_state *s)
+/* Where there were no workers, nobody would look after those of the trial, and nobody could
+ * be answered. */
+static void
+leave_alone(struct pf_master *m, struct pf_state *s)
 {
-    for (unsigned i = 0; i < s->file_count; i++) {
-        if (s->files[i].role == PF_FILE_EXECUTABLE)
-            return s->files[i].fd;
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        if (!pf_life_alive(m->pool.slots[i].life))
+            continue;
+        pf_process_signal(&m->children[i].process, SIGKILL);
+        pf_process_abandon(&m->children[i].process);
     }
-    return -1;
-}
-
-void
-pf_upgrade_return(struct pf_state *s, const struct pf_image *image, const char *reason)
-{
-    size_t bytes = pf_state_bytes(s->worker_count);
-    char *text = pf_memory_new(bytes);
-    int exe = find_executable(s);
-
-    s->kind = PF_STATE_ROLLBACK;
-    (void)snprintf(s->reason, sizeof s->reason, "%s", reason);
-    if (text && exe >= 0)
-        (void)exec_with(s, text, bytes, image, exe);
-    pf_memory_free(text, bytes);
+    pf_control_close(&m->control);
+    s->worker_count = 0;
+    s->waiter_count = 0;
+    s->births = s->outdated_after = s->outdated = 0;
+    s->fds[PF_STATE_FD_CONTROL] = -1;
 }
 
 /* All as it was handed over, but for the workers, of which there are more now. */
 static void
 describe_return(struct pf_master *m, const char *reason)
 {
-    struct pf_state *s = m->upgrade.state;
+    struct pf_state *s = m->upgrade.next.state;
     const struct pf_state *from = m->setup.from;
     struct pf_state_worker *workers = s->workers;
 
     *s = *from;
     s->workers = workers;
-    s->worker_capacity = m->upgrade.capacity;
+    s->worker_capacity = m->upgrade.next.capacity;
     s->kind = PF_STATE_ROLLBACK;
     (void)snprintf(s->reason, sizeof s->reason, "%s", reason);
     pf_master_fill_workers(m, s);
     s->reload = m->upgrade.number;
     s->wanted = m->upgrade.wanted;
     pf_master_fill_control(m, s);
+    if (from->slots == 0)
+        leave_alone(m, s);
 }
 
-/* Back. If the old program cannot be executed, the new one has to do. */
+/* Back is not possible. The old program's workers serve on where they did; whoever has to be
+ * born is of the new one. */
+static void
+stay(struct pf_master *m, const char *reason, int r)
+{
+    const struct prefork_app *app = &m->setup.recipe->app;
+    struct pf_upgrade *u = &m->upgrade;
+    char text[2 * TEXT_BYTES];
+
+    call(m, app->restart_open_hook);
+    (void)snprintf(text, sizeof text,
+                   "%s; and the program that ran before cannot be executed again: %s",
+                   reason, strerror(-r));
+    pf_log(PREFORK_LOG_ERROR,
+           "reload %llu failed: %s; its workers serve on, with a master of the new one",
+           (unsigned long long)u->number, text);
+    pf_control_tell(m, u->number, false, text);
+    rest(m);
+}
+
 static void
 go_back(struct pf_master *m, const char *reason)
 {
@@ -341,137 +288,45 @@ go_back(struct pf_master *m, const char *reason)
         m->setup.on_return(m->setup.context);
     describe_return(m, reason);
     pf_signal_hand_over();
-    r = exec_with(u->state, u->text, u->text_bytes, m->setup.image,
-                  find_executable(u->state));
+    r = pf_succession_exec(&u->next, m->setup.image,
+                           pf_succession_executable(u->next.state));
     pf_signal_take_back();
-    pf_log(PREFORK_LOG_ERROR, "cannot go back to the program that ran before: %s",
-           strerror(-r));
-    fail(m, reason);
+    stay(m, reason, r);
 }
 
-/* ---- CHECK ---------------------------------------------------------------------------- */
-
-struct verdict {
-    bool can;
-    char text[TEXT_BYTES];
-};
-
-static void
-write_verdict(int fd, const char *fault)
-{
-    struct verdict v = {.can = fault == NULL};
-    ssize_t n;
-
-    (void)snprintf(v.text, sizeof v.text, "%s", fault ? fault : "");
-    n = write(fd, &v, sizeof v); /* smaller than PIPE_BUF */
-    (void)n;                     /* who asked may be gone */
-}
-
-void
-pf_upgrade_answer(const struct pf_state *s, const char *fault)
-{
-    write_verdict(s->fds[PF_STATE_FD_VERDICT], fault);
-}
-
-PF_NORETURN static void
-become_check(struct pf_master *m, struct pf_state *s)
-{
-    struct pf_upgrade *u = &m->upgrade;
-    char reason[TEXT_BYTES];
-    int r;
-
-    pf_process_lead_group();
-    pf_process_die_with_parent(SIGKILL, s->pid);
-    pf_signal_forget();
-    r = exec_with(s, u->text, u->text_bytes, m->setup.image, -1);
-    (void)snprintf(reason, sizeof reason, "cannot execute %s: %s", m->setup.image->path,
-                   strerror(-r));
-    write_verdict(s->fds[PF_STATE_FD_VERDICT], reason);
-    pf_process_exit(PREFORK_EXIT_SYSTEM);
-}
-
-/* It has nothing to do with workers. */
-static int
-fork_check(struct pf_master *m, int verdict)
-{
-    struct pf_upgrade *u = &m->upgrade;
-    int r;
-
-    pf_master_fill_state(m, u->state);
-    u->state->kind = PF_STATE_CHECK;
-    u->state->fds[PF_STATE_FD_VERDICT] = verdict;
-    u->state->fds[PF_STATE_FD_NOTIFY] = -1;
-    u->state->worker_count = 0;
-    (void)fflush(NULL);
-    r = pf_process_fork(&u->child);
-    if (r == 0)
-        become_check(m, u->state);
-    if (r < 0)
-        return r;
-    r = pf_wait_add(&m->wait, u->child.pidfd, pf_tag(PF_TAG_CHECK, 0));
-    if (r < 0)
-        pf_process_abandon(&u->child);
-    return r;
-}
+/* ---- CHECK ----------------------------------------------------------------------------
+ */
 
 static int
 start_check(struct pf_master *m)
 {
     struct pf_upgrade *u = &m->upgrade;
-    int ends[2];
     int r;
 
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-        return -errno;
-    r = fork_check(m, ends[1]);
-    (void)close(ends[1]); /* nothing was written to it */
-    u->verdict = ends[0];
+    pf_master_fill_state(m, u->next.state);
+    r = pf_checking_start(&u->checking, &u->next, m->setup.image);
     if (r < 0)
-        forget_child(u);
-    return r < 0 ? r : 0;
-}
-
-/* What is wrong with the next program; false: nothing is. */
-static bool
-find_fault(const struct pf_master *m, int wait_status, char text[TEXT_BYTES])
-{
-    const struct pf_upgrade *u = &m->upgrade;
-    struct verdict v = {.can = false};
-    bool said = read(u->verdict, &v, sizeof v) == (ssize_t)sizeof v;
-
-    if (u->too_late)
-        (void)snprintf(text, TEXT_BYTES,
-                       "the new program did not say within %.3g seconds (reload_timeout) "
-                       "that it can take over",
-                       (double)m->policy.reload_timeout / (double)PF_SECOND);
-    else if (said)
-        (void)snprintf(text, TEXT_BYTES, "%.*s", (int)sizeof v.text - 1, v.text);
-    else if (WIFSIGNALED(wait_status))
-        (void)snprintf(text, TEXT_BYTES,
-                       "the new program was ended by SIG%s before it could take over",
-                       pf_signal_name(WTERMSIG(wait_status)));
-    else
-        (void)snprintf(text, TEXT_BYTES,
-                       "the new program ended with status %d before it could take over",
-                       WEXITSTATUS(wait_status));
-    return u->too_late || !said || !v.can;
+        return r;
+    r = pf_wait_add(&m->wait, u->checking.child.pidfd, pf_tag(PF_TAG_CHECK, 0));
+    if (r < 0)
+        pf_checking_end(&u->checking);
+    return r;
 }
 
 void
 pf_master_checked(struct pf_master *m)
 {
-    struct pf_upgrade *u = &m->upgrade;
+    struct pf_checking *c = &m->upgrade.checking;
     char reason[TEXT_BYTES];
     int status = 0;
     bool faulty;
 
-    if (u->child.pid == 0)
+    if (c->child.pid == 0)
         return;
-    pf_wait_remove(&m->wait, u->child.pidfd);
-    if (pf_process_reap(&u->child, &status) < 0)
+    pf_wait_remove(&m->wait, c->child.pidfd);
+    if (pf_process_reap(&c->child, &status) < 0)
         return;
-    faulty = find_fault(m, status, reason);
-    forget_child(u);
+    faulty = pf_checking_fault(c, status, m->policy.reload_timeout, reason);
     if (m->pool.stop != PF_STOP_NONE)
         return;
     if (faulty)
@@ -507,12 +362,12 @@ tend_check(struct pf_master *m)
 
     if (m->now < u->deadline)
         return;
-    u->too_late = true; /* its end is what comes next */
     u->deadline = PF_NEVER;
-    pf_process_signal(&u->child, SIGKILL);
+    pf_checking_expire(&u->checking); /* its end is what comes next */
 }
 
-/* ---- TRIAL and what follows ------------------------------------------------------------ */
+/* ---- TRIAL and what follows ------------------------------------------------------------
+ */
 
 static void
 finish(struct pf_master *m)
@@ -612,7 +467,8 @@ pf_upgrade_begin(struct pf_master *m)
     give_up_return(m);
 }
 
-/* ---- workers alone, or where there is no next program ---------------------------------------------------- */
+/* ---- workers alone, or where there is no next program
+ * ---------------------------------------------------- */
 
 static void
 begin_replacing(struct pf_master *m)
@@ -647,7 +503,8 @@ tend_replacing(struct pf_master *m)
     }
 }
 
-/* ---- in each turn ---------------------------------------------------------------------- */
+/* ---- in each turn ----------------------------------------------------------------------
+ */
 
 /* One of an earlier generation may be busy for long, and is no reason to keep a new one out
  * for which there is room. */
@@ -674,7 +531,7 @@ begin(struct pf_master *m)
     m->upgrade.wanted = PF_UPGRADE_NOTHING;
     m->upgrade.number++;
     m->herald.reloading = true;
-    if (m->upgrade.wish == PF_UPGRADE_RELOAD && m->setup.image)
+    if (m->upgrade.wish == PF_UPGRADE_RELOAD && !m->setup.no_image)
         begin_check(m);
     else
         begin_replacing(m);
@@ -686,8 +543,8 @@ drop(struct pf_master *m)
 {
     struct pf_upgrade *u = &m->upgrade;
 
-    if (u->child.pid > 0 && u->stage == PF_UPGRADE_CHECK)
-        pf_process_signal(&u->child, SIGKILL);
+    if (u->checking.child.pid > 0 && u->stage == PF_UPGRADE_CHECK)
+        pf_process_signal(&u->checking.child, SIGKILL);
     pf_trial_cancel(&m->pool);
     u->wanted = PF_UPGRADE_NOTHING;
     u->stage = PF_UPGRADE_NONE;

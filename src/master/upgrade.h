@@ -3,32 +3,15 @@
 #define PF_MASTER_UPGRADE_H
 
 #include "base/attr.h"
-#include "base/error.h"
 #include "base/time.h"
-#include "link/state.h"
-#include "os/image.h"
-#include "os/process.h"
+#include "master/checking.h"
+#include "master/succession.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct pf_master;
 struct pf_master_setup;
-
-/* Under this name the number of the state's descriptor travels. */
-#define PF_UPGRADE_VARIABLE "PREFORK_STATE"
-
-/* What a server holds open of its files, to come back to them. */
-struct pf_held_file {
-    int fd;
-    enum pf_file_role role;
-    const char *path;
-};
-
-struct pf_held {
-    unsigned count;
-    struct pf_held_file files[PF_STATE_FILES_MAX];
-};
 
 /* Where a reload is. */
 enum pf_upgrade_stage {
@@ -52,22 +35,16 @@ enum {
 
 struct pf_upgrade {
     enum pf_upgrade_stage stage;
-    uint64_t generation;           /* of programs, from 1 */
-    uint64_t number;               /* of the restart or reload that began last */
-    enum pf_upgrade_wish wish;     /* which of the two that is */
-    enum pf_upgrade_wish wanted;   /* the next one */
+    uint64_t generation;            /* of programs, from 1 */
+    uint64_t number;                /* of the restart or reload that began last */
+    enum pf_upgrade_wish wish;      /* which of the two that is */
+    enum pf_upgrade_wish wanted;    /* the next one */
     char who[PF_UPGRADE_WHO_BYTES]; /* asked for it first */
-    pf_time deadline;              /* of the stage */
-    uint64_t mark; /* REPLACING: births up to this number are replaced */
+    pf_time deadline;               /* of the stage */
+    uint64_t mark;                  /* REPLACING: births up to this number are replaced */
 
-    struct pf_process child; /* CHECK; pid 0: none */
-    int verdict;             /* where it says what it found; -1: none */
-    bool too_late;           /* it was ended for its deadline */
-
-    struct pf_state *state; /* where one is put together */
-    unsigned capacity;      /* workers in it */
-    char *text;
-    size_t text_bytes;
+    struct pf_checking checking; /* CHECK */
+    struct pf_succession next;   /* where a state is put together */
 };
 
 /* Memory for all that is written later. 0 or -ENOMEM. Close accepts what was not opened. */
@@ -81,9 +58,9 @@ void pf_upgrade_begin(struct pf_master *m);
 /* In a new worker. */
 void pf_upgrade_leave(struct pf_master *m);
 
-/* Who (copied; named in the log) asks for a reload, or for the replacement of all workers. 0
- * and its number, for pf_control_tell() (ret_number may be NULL). It begins in this turn, or
- * when the one under way has ended, together with what else is asked for until then.
+/* Who (copied; named in the log) asks for a reload, or for the replacement of all workers.
+ * 0 and its number, for pf_control_tell() (ret_number may be NULL). It begins in this turn,
+ * or when the one under way has ended, together with what else is asked for until then.
  * -ESHUTDOWN: the server is stopping. */
 int pf_master_ask_reload(struct pf_master *m, const char *who, uint64_t *ret_number);
 int pf_master_ask_restart(struct pf_master *m, const char *who, uint64_t *ret_number);
@@ -93,15 +70,5 @@ void pf_master_tend_upgrade(struct pf_master *m);
 
 /* The child that checks has ended. */
 void pf_master_checked(struct pf_master *m);
-
-/* In a process that a CHECK state was handed to: this is what it found (NULL: it could take
- * over). */
-void pf_upgrade_answer(const struct pf_state *s, const char *fault);
-
-/* In a process that cannot go on with what it took over: execute the program that was here
- * before, with the state as it came, and the reason. Returns if there is none, or it cannot
- * be executed. */
-void pf_upgrade_return(struct pf_state *s, const struct pf_image *image,
-                       const char *reason);
 
 #endif

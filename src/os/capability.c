@@ -6,7 +6,8 @@
  *
  * Giving up is always allowed, so it needs no order and no way back: the three sets are
  * written at once and read back. With nothing inheritable the kernel empties the ambient
- * set by itself, so a program that is started later begins without any.
+ * set by itself, so a program that is started later begins without any. Only the next
+ * program of the master itself is to have them: for that one execve(2) they are ambient.
  *
  * Only the calling thread is changed. That is why this belongs to the start, where there is
  * one thread, and to the birth of a worker.
@@ -127,6 +128,49 @@ write_set(uint64_t mask)
     };
 
     return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
+}
+
+/* What is permitted becomes inheritable, or nothing does. */
+static int
+write_inheritable(const struct pf_capabilities *now, uint64_t mask)
+{
+    struct __user_cap_header_struct head = header();
+    struct __user_cap_data_struct data[HALVES] = {
+        {.permitted = (uint32_t)now->permitted,
+         .effective = (uint32_t)now->effective,
+         .inheritable = (uint32_t)mask},
+        {.permitted = (uint32_t)(now->permitted >> 32),
+         .effective = (uint32_t)(now->effective >> 32),
+         .inheritable = (uint32_t)(mask >> 32)},
+    };
+
+    return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
+}
+
+/* What cannot be raised (securebits) is missed by the program, which says so. */
+static void
+raise_ambient(uint64_t mask)
+{
+    for (unsigned long i = 0; i < 64; i++) {
+        if (mask >> i & 1)
+            (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0UL, 0UL);
+    }
+}
+
+bool
+pf_capability_pass_on(bool on)
+{
+    struct pf_capabilities now = {0};
+
+    if (geteuid() == 0 || pf_capability_read(&now) < 0 || now.permitted == 0)
+        return false;
+    if (on && now.inheritable != 0)
+        return false;
+    if (write_inheritable(&now, on ? now.permitted : 0) < 0)
+        return false;
+    if (on)
+        raise_ambient(now.permitted);
+    return true;
 }
 
 int

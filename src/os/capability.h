@@ -37,6 +37,12 @@ bool pf_capability_has(uint64_t mask);
  * negative errno. */
 PF_MUST_USE int pf_capability_keep(bool on);
 
+/* On: a program that is executed now has what this process is permitted, whoever its user
+ * is. True: that had to be arranged, and is undone by off. False: there is nothing to pass
+ * on, or it is passed on anyway: for root, and where whoever started the process wanted it
+ * so. */
+bool pf_capability_pass_on(bool on);
+
 /* Give up every capability but those of the mask, which are in effect afterwards; none is
  * handed on to programs. Read back: 0, or a negative errno (-EPERM: one of the mask is not
  * permitted, or the kernel kept others). */

@@ -79,11 +79,11 @@ pf_fd_limit_raise(void)
 {
     struct rlimit raised;
 
-    if (limit_raised || getrlimit(RLIMIT_NOFILE, &limit_at_start) < 0)
+    if (!limit_raised && getrlimit(RLIMIT_NOFILE, &limit_at_start) < 0)
         return;
     raised = limit_at_start;
     raised.rlim_cur = raised.rlim_max;
-    limit_raised = setrlimit(RLIMIT_NOFILE, &raised) == 0;
+    limit_raised |= setrlimit(RLIMIT_NOFILE, &raised) == 0;
 }
 
 void

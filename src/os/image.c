@@ -2,14 +2,15 @@
  *
  * The path is the one by which it was called, and not the one to which links on the way
  * led: who replaces a link by one to the next release means the next release. It is used
- * only if it leads to what runs here; a program that was called by another name has the
- * path that the kernel knows.
+ * only if it leads to what runs here; a program that was called by another name, or that
+ * was replaced while it started, has the path that the kernel knows.
  *
  * The arguments are read from /proc and not taken from main(), which the library does not
  * see, and before a title can be written over them. */
 #include "os/image.h"
 
 #include "base/text.h"
+#include "os/capability.h"
 #include "os/fd.h"
 #include "os/process.h"
 
@@ -133,16 +134,23 @@ called_by(void)
     return path;
 }
 
+/* The kernel marks the path of a file that is not there any more. Whatever stands there by
+ * now is meant: it was put in the place of what runs here. */
 static char *
 known_to_the_kernel(void)
 {
+    static const char mark[] = " (deleted)";
+    const size_t mark_length = sizeof mark - 1;
     char path[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
 
-    if (n <= 0)
+    if (n <= 0 || path[0] != '/')
         return NULL;
     path[n] = '\0';
-    return leads_here(path) ? pf_text_copy(path) : NULL;
+    if (!leads_here(path) && (size_t)n > mark_length &&
+        strcmp(path + n - mark_length, mark) == 0)
+        path[(size_t)n - mark_length] = '\0';
+    return pf_text_copy(path);
 }
 
 struct pf_image *
@@ -185,11 +193,17 @@ pf_image_leave(struct pf_image *image)
 static int
 execute(const struct pf_image *image, int exe)
 {
+    bool passes = pf_capability_pass_on(true);
+    int errnum;
+
     if (exe >= 0)
         (void)execveat(exe, "", image->argv, environ, AT_EMPTY_PATH);
     else
         (void)execve(image->path, image->argv, environ);
-    return -errno;
+    errnum = errno;
+    if (passes)
+        (void)pf_capability_pass_on(false);
+    return -errnum;
 }
 
 int

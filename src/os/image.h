@@ -25,12 +25,14 @@ struct pf_image *pf_image_here(void);
 /* The path is another one: what runs was executed by its descriptor. 0 or -ENOMEM. */
 PF_MUST_USE int pf_image_rename(struct pf_image *image, const char *path);
 
-/* In a child: it will not execute anything of this. */
+/* In a child, and before another root directory: it will not be executed from here. Its
+ * path stays known. */
 void pf_image_leave(struct pf_image *image);
 
 /* Execute what is at its path, or (exe, an O_PATH descriptor; -1: none) that, with the same
- * arguments, where and with the umask it was started, and with the environment of this process and NAME=number
- * in addition. Returns only if it was refused: a negative errno, and nothing is changed. */
+ * arguments, where and with the umask it was started, with the capabilities of this
+ * process, and with its environment and NAME=number in addition. Returns only if it was
+ * refused: a negative errno, and nothing is changed. */
 int pf_image_exec(const struct pf_image *image, int exe, const char *name, int number);
 
 #endif

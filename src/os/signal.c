@@ -196,7 +196,15 @@ pf_signal_handle_hangup(void (*handler)(int signum))
 /* ---- master and worker in one process --------------------------------------------- */
 
 static struct sigaction caught_before[PF_COUNT(listened)];
-static void (*catcher)(int signum, bool by_timer);
+static void (*catcher)(int signum, bool by_us);
+
+/* A timer, or a descriptor that says so by a signal: none of these is a person, or a
+ * terminal that was hung up. */
+static bool
+is_by_us(int code)
+{
+    return code == SI_TIMER || (code >= POLL_IN && code <= POLL_HUP);
+}
 
 static void
 hand_on(int signum, siginfo_t *info, void *context)
@@ -204,7 +212,7 @@ hand_on(int signum, siginfo_t *info, void *context)
     int errnum = errno;
 
     (void)context;
-    catcher(signum, info->si_code == SI_TIMER);
+    catcher(signum, is_by_us(info->si_code));
     errno = errnum;
 }
 
@@ -224,7 +232,7 @@ reaction(int signum)
 }
 
 void
-pf_signal_catch(void (*handler)(int signum, bool by_timer))
+pf_signal_catch(void (*handler)(int signum, bool by_us))
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t set = listened_set();
@@ -234,8 +242,12 @@ pf_signal_catch(void (*handler)(int signum, bool by_timer))
         struct sigaction action = reaction(listened[i]);
         (void)sigaction(listened[i], &action, &caught_before[i]);
     }
+    if (is_open) { /* once more, after pf_signal_let_go() */
+        (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+        return;
+    }
     (void)sigaction(SIGPIPE, &ignore, &pipe_at_start);
-    (void)sigprocmask(SIG_UNBLOCK, &set, &mask_at_start);
+    (void)sigprocmask(SIG_UNBLOCK, &set, mask_is_adopted ? NULL : &mask_at_start);
     is_open = true;
 }
 

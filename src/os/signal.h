@@ -61,11 +61,12 @@ void pf_signal_handle_end(void (*handler)(int signum));
 void pf_signal_handle_hangup(void (*handler)(int signum));
 
 /* In a process that is master and worker at once: run handler on the signals that the
- * master listens to; by_timer: a deadline raised it (os/alarm.h), and not a person. SIGTTIN
- * and SIGTTOU are ignored as in a worker, and SIGPIPE too. None of them interrupts the
- * handler. pf_signal_let_go() gives back what was before, but leaves the signals blocked,
- * as pf_signal_open() does, until pf_signal_forget(). */
-void pf_signal_catch(void (*handler)(int signum, bool by_timer));
+ * master listens to; by_us: a deadline raised it (os/alarm.h), or a descriptor of ours with
+ * O_ASYNC and F_SETSIG, and not a person. SIGTTIN and SIGTTOU are ignored as in a worker,
+ * and SIGPIPE too. None of them interrupts the handler. pf_signal_let_go() gives back what
+ * was before, but leaves the signals blocked, as pf_signal_open() does, until
+ * pf_signal_forget() or another pf_signal_catch(). */
+void pf_signal_catch(void (*handler)(int signum, bool by_us));
 void pf_signal_let_go(void);
 
 /* In such a handler: let the next one in, also while this one goes on. */

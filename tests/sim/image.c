@@ -3,7 +3,6 @@
  * What becoming another program would ask of the kernel must not be asked here: each of
  * these names is the end of the run. */
 #include "base/attr.h"
-
 #include "net/handed.h"
 #include "os/process.h"
 

@@ -864,8 +864,7 @@ ask(struct pf_master *m)
     SIM_CHECK((r == 0) == (m->pool.stop == PF_STOP_NONE), "a restart is refused: %d", r);
     if (r < 0)
         return;
-    SIM_CHECK(number >= sim.asked, "number %llu",
-              (unsigned long long)number);
+    SIM_CHECK(number >= sim.asked, "number %llu", (unsigned long long)number);
     SIM_CHECK(number > sim.told, "the end of number %llu was told before it began",
               (unsigned long long)number);
     sim.asked = number;
@@ -883,8 +882,8 @@ pf_control_tend(struct pf_master *m)
 void
 pf_control_tell(struct pf_master *m, uint64_t number, bool ok, const char *text)
 {
-    SIM_CHECK(number > sim.told, "the end of number %llu: %s",
-              (unsigned long long)number, text);
+    SIM_CHECK(number > sim.told, "the end of number %llu: %s", (unsigned long long)number,
+              text);
     sim.told = number;
     for (unsigned i = 0; ok && i < m->pool.used; i++) {
         const struct pf_slot *s = &m->pool.slots[i];

@@ -114,6 +114,13 @@ pf_log(enum prefork_log_level level, const char *format, ...)
 }
 
 /* The outlets stay the same in every life. */
+void
+pf_outlet_succeed(enum pf_outlet outlet, uint32_t mark)
+{
+    (void)outlet;
+    (void)mark;
+}
+
 uint32_t
 pf_outlet_mark(enum pf_outlet outlet)
 {

@@ -166,6 +166,16 @@ def test_a_client_is_served_to_the_end_by_the_generation_before(server):
     s.wait_until(lambda: not is_alive(first), "the end of the old one")
 
 
+def test_a_reload_below_start_server(server):
+    """It does not see it: the process is the same, and so are its sockets."""
+    s = start_server(server, f"--port={own_host()}:{PORT}")
+    master = wait_generation(s, 1)
+    os.kill(master, SIGHUP)
+    s.wait_log(rf"\[{master}\] notice: reload 1: generation 2 serves, the one before is leaving$")
+    assert s.ask(b"hello\n") == b"hello\n" and is_alive(master)
+    assert s.stop() == 0
+
+
 def test_programs_hear_of_the_generation(server):
     """And not of sockets: those were for the server."""
     s = start_server(server, f"--port={own_host()}:{PORT}", program=(PREFORK, "serve"),

@@ -237,7 +237,7 @@ def test_P18_without_a_handler_the_pool_is_replaced(server, tmp_path, how, chang
         old = s.wait_workers(1)
         change(path)
         s.wait_log(CHANGED, count=count)
-        s.wait_log("notice: auto reload: replacing all workers", count=count)
+        s.wait_log(r"notice: reload \d+ \(auto reload\): checking", count=count)
         s.wait_until(lambda o=old: len(s.workers()) == 1 and s.workers() != o, "a new worker")
         wait_quiet(s)
     assert s.ask() != b""
@@ -251,7 +251,7 @@ def test_P18_the_pool_serves_on_while_it_is_replaced(server, conf):
         for count in range(1, 6):
             old = set(s.workers())
             replace(conf)
-            s.wait_log("replacing all workers", count=count)
+            s.wait_log("is leaving", count=count)
             s.wait_until(lambda o=old: not o & set(s.workers()), "new workers")
             load.wait_for(20)
     assert load.failures == []
@@ -428,7 +428,7 @@ def test_P18_a_worker_has_nothing_of_the_watch(server, conf):
     """Neither the descriptor nor the way to the old root directory."""
     s = start(server, conf, handler=False)
     append(conf)
-    s.wait_log("replacing all workers")
+    s.wait_log("is leaving")
     wait_quiet(s)
     (worker,) = s.wait_workers(1, "idle")
     mine, its = set(proc_fds(s.pid).values()), set(proc_fds(worker).values())

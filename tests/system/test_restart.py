@@ -143,6 +143,7 @@ def test_a_second_restart_replaces_those_of_the_first(server, tmp_path):
     s.wait_log("SIGUSR2: waiting for the end of the one under way")
     gate.open()
     wait_replaced(s, old, 3)
+    s.wait_log("replacing all workers", count=2)
     assert max(alive for _, alive in course(s)) == 4
 
 

@@ -72,12 +72,30 @@ def test_hooks_around_a_restart(server):
     s = server.start(server.program("hooks"), **ONE)
     (old,) = s.wait_workers(1, "idle")
     mark = s.mark()
-    s.signal(SIGHUP)
+    s.signal(SIGUSR2)
     s.wait_log(f"hook delete_child_hook pid={old}$", mark)
     (new,) = s.wait_workers(1, "idle")
     hooks = [re.sub(r" slot=.*", "", hook) for hook in hooks_of(s, s.pid, mark)]
     assert hooks == [
         "restart_close_hook", "restart_open_hook",
+        "run_n_children_hook n=1", "pre_fork_hook kind=0", f"register_child pid={new} kind=0",
+        f"cleanup_dead_child_hook pid={old} kind=0", f"delete_child_hook pid={old}"]
+
+
+def test_hooks_around_a_reload(server):
+    """The old program closes; the new one starts as always, opens when it has its sockets, and
+    has its first worker beside the old one, which is then told and forgotten."""
+    s = server.start(server.program("hooks"), **ONE)
+    (old,) = s.wait_workers(1, "idle")
+    mark = s.mark()
+    s.signal(SIGHUP)
+    s.wait_log(f"hook delete_child_hook pid={old}$", mark)
+    (new,) = s.wait_workers(1, "idle")
+    hooks = [re.sub(r" (slot|listener)=.*", "", hook) for hook in hooks_of(s, s.pid, mark)
+             if hook != "idle_loop_hook"]
+    assert hooks == [
+        "restart_close_hook", "configure_hook", "post_configure_hook", "after_init",
+        "restart_open_hook", "post_bind_hook", "pre_loop_hook",
         "run_n_children_hook n=1", "pre_fork_hook kind=0", f"register_child pid={new} kind=0",
         f"cleanup_dead_child_hook pid={old} kind=0", f"delete_child_hook pid={old}"]
 
@@ -722,7 +740,7 @@ def test_W12_a_restart_that_fails_does_not_end_the_server(server, tmp_path):
                      env={"INIT_NEEDS": needed})
     old = s.wait_workers(4, "idle")
     needed.unlink()
-    s.signal(SIGHUP)
+    s.signal(SIGUSR2)
     s.wait_log("bad starts in a row")
     with Talk(s) as c:
         assert int(c.ask("pid")) in old

@@ -199,13 +199,18 @@ class Site:
         version = self.serves()
         assert version == self.version, f"{version} serves\n{self.server.describe()}"
 
+    def _workers(self):
+        """Also those that one master took over from another: the keeper is their parent."""
+        kept = tree_of(self.server)["worker"] if "keeper" in self.settings else set()
+        return kept | set(self.server.workers())
+
     def succeed(self):
         """A reload that has to be good: when all old workers have left, only what it was to
         bring serves."""
-        old = set(self.server.workers())
+        old = self._workers()
         done = self.reload()
         assert done.returncode == 0, done.stderr + self.server.describe()
-        self.server.wait_until(lambda: not old & set(self.server.workers()), "other workers")
+        self.server.wait_until(lambda: not old & self._workers(), "other workers")
         self._is_served()
         return done
 
