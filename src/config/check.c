@@ -15,7 +15,9 @@
  *                 fixed size, to min_servers;
  *  - min_servers: down to max_servers, up to min_spare_servers; 0 on demand;
  *  - max_spare:   down to max_servers, up to min_spare_servers;
- *  - min_spare:   down to max_spare_servers and min_servers; 0 on demand.
+ *  - min_spare:   down to max_spare_servers and min_servers; 0 on demand;
+ *  - ready_delay: of a program that accepts by itself: below start_timeout and
+ *                 reload_timeout.
  *
  * A server without workers (min_servers 0, config/alone.h) has no pool to be settled.
  * Apart from these, tie_client_stdout is the other name of a no_client_stdout that is off.
@@ -379,6 +381,39 @@ settle_min_spare(const struct check *c)
     return r;
 }
 
+/* A program that says nothing has to be ready before the time for that is over. */
+static int
+settle_delay_below(const struct check *c, enum pf_setting_id limit)
+{
+    const enum pf_setting_id id = PF_SETTING_READY_DELAY;
+    pf_time most = pf_settings_span(c->settings, limit);
+    char value[NUMBER_BYTES];
+    char because[SENTENCE_BYTES];
+    char why[SENTENCE_BYTES];
+
+    if (most == 0 || pf_settings_span(c->settings, id) < most)
+        return 0;
+    if (is_set(c, id))
+        return refuse(c, id, "is not below", limit);
+    (void)snprintf(value, sizeof value, "%.6g", (double)most / 2 / (double)PF_SECOND);
+    (void)snprintf(because, sizeof because, "%s is %s", pf_setting_row(limit)->key,
+                   pf_settings_text(c->settings, limit));
+    (void)snprintf(why, sizeof why, "adapted to %s", pf_setting_row(limit)->key);
+    return adapt(c, id, value, "lowered", because, why);
+}
+
+static int
+settle_delay(const struct check *c)
+{
+    int r = 0;
+
+    if (c->handler == PF_HANDLER_WAIT)
+        r = settle_delay_below(c, PF_SETTING_START_TIMEOUT);
+    if (c->handler == PF_HANDLER_WAIT && r == 0)
+        r = settle_delay_below(c, PF_SETTING_RELOAD_TIMEOUT);
+    return r;
+}
+
 /* Two names of one thing, with opposite signs. */
 static int
 settle_client_stdout(const struct check *c)
@@ -401,7 +436,7 @@ pf_check_settings(struct pf_settings *settings, enum pf_server_type type,
 {
     static int (*const steps[])(const struct check *) = {
         settle_sizing, refuse_numbers,   refuse_by_sizing, settle_max,
-        settle_min,    settle_max_spare, settle_min_spare,
+        settle_min,    settle_max_spare, settle_min_spare, settle_delay,
     };
     const struct check c = {settings, type, handler, note, context, error};
     int r = settle_type(&c);

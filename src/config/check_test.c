@@ -207,6 +207,10 @@ static const struct bad bads[] = {
     {"wait on demand", "sizing ondemand", WAIT,
      "sizing ondemand (x.conf:1): a program that accepts by itself (handler wait)"},
     {"wait, dynamic", "sizing dynamic", WAIT, "leave sizing out or set it to static"},
+    {"ready too late", "ready_delay 60", WAIT,
+     "ready_delay 60 (x.conf:1) is not below start_timeout 60 (default)"},
+    {"ready too late for a reload", "ready_delay 5\nreload_timeout 4", WAIT,
+     "ready_delay 5 (x.conf:1) is not below reload_timeout 4 (x.conf:2)"},
 };
 
 static void

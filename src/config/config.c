@@ -144,6 +144,7 @@ make_policy(const struct pf_settings *s, enum pf_server_type type)
         .check_for_dequeue = limit(s, PF_SETTING_CHECK_FOR_DEQUEUE),
         .reload_timeout = limit(s, PF_SETTING_RELOAD_TIMEOUT),
         .start_timeout = limit(s, PF_SETTING_START_TIMEOUT),
+        .ready_delay = limit(s, PF_SETTING_READY_DELAY),
         .request_timeout = limit(s, PF_SETTING_REQUEST_TIMEOUT),
         .graceful_timeout = pf_settings_span(s, PF_SETTING_GRACEFUL_TIMEOUT),
         .stop_timeout = pf_settings_span(s, PF_SETTING_STOP_TIMEOUT),

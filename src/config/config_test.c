@@ -60,6 +60,7 @@ test_defaults(void **state)
     assert_int_equal(config.policy.max_recycling, 5);
     assert_true(config.policy.check_for_waiting == 10 * PF_SECOND);
     assert_true(config.policy.start_timeout == 60 * PF_SECOND);
+    assert_true(config.policy.ready_delay == PF_SECOND);
     assert_true(config.policy.request_timeout == PF_NEVER);
     assert_true(config.policy.graceful_timeout == 30 * PF_SECOND);
     assert_false(config.recipe.client_stdio);
@@ -81,12 +82,14 @@ test_values(void **state)
 {
     struct pf_settings *s =
         freeze("max_servers 5\nmax_recycling 0\nstart_timeout 0\nkill_timeout 0\n"
+               "ready_delay 0\n"
                "accept_order fair\nno_client_stdout 0\nsetsid\npid_file /run/x.pid\n"
                "log_level 4\nmax_requests 0\n");
 
     (void)state;
     assert_int_equal(config.policy.max_recycling, 1);
     assert_true(config.policy.start_timeout == PF_NEVER);
+    assert_true(config.policy.ready_delay == PF_NEVER);
     assert_true(config.policy.kill_timeout == 0);
     assert_int_equal(config.recipe.accept_order, PF_ACCEPT_FAIR);
     assert_true(config.recipe.client_stdio);

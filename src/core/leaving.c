@@ -38,7 +38,7 @@ may_be_asked(const struct pf_pool *pool, const struct pf_slot *s, enum pf_reason
 {
     return s->kind == PF_KIND_WORKER &&
            (reason != PF_REASON_OUTDATED ||
-            (pf_pool_is_outdated(pool, s) && pf_pool_is_ready(pool, s)));
+            (pf_pool_is_outdated(pool, s) && pf_pool_is_ready(s)));
 }
 
 /* The worker of this life that is to go first for this reason, and is not in the plan yet;
@@ -139,8 +139,7 @@ ask_unready(struct pf_plan *plan, const struct pf_pool *pool, pf_time now)
     for (unsigned i = 0; i < pool->used; i++) {
         const struct pf_slot *s = &pool->slots[i];
         if (s->kind == PF_KIND_WORKER && pf_life_serving(s->life) &&
-            pf_pool_is_outdated(pool, s) && !pf_pool_is_ready(pool, s) &&
-            !is_planned(plan, i) &&
+            pf_pool_is_outdated(pool, s) && !pf_pool_is_ready(s) && !is_planned(plan, i) &&
             !pf_plan_add(plan, PF_ACTION_ASK, PF_REASON_OUTDATED, pool, i, now))
             return;
     }

@@ -54,6 +54,8 @@ struct pf_policy {
     pf_time reload_timeout;   /* a reload's check, and its first workers to become ready;
                                  PF_NEVER: no limit */
     pf_time start_timeout;    /* birth to ready; PF_NEVER: no limit */
+    pf_time ready_delay;      /* birth to ready, of a program that accepts by itself and
+                                 says nothing; PF_NEVER: it has to */
     pf_time request_timeout;  /* one request; PF_NEVER: no limit */
     pf_time graceful_timeout; /* QUIT, and outdated workers: time for running requests */
     pf_time stop_timeout;     /* TERM, INT: time for running requests */

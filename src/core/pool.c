@@ -138,18 +138,10 @@ pf_pool_told(struct pf_pool *pool, unsigned slot, const struct pf_told *told)
                                    : PF_LIFE_READY);
 }
 
-void
-pf_pool_vouch(struct pf_pool *pool, unsigned slot)
-{
-    slot_of(pool, slot)->vouched = true;
-}
-
 bool
-pf_pool_is_ready(const struct pf_pool *pool, const struct pf_slot *s)
+pf_pool_is_ready(const struct pf_slot *s)
 {
-    bool says_so = s->life == PF_LIFE_IDLE || s->life == PF_LIFE_BUSY;
-
-    return says_so && (s->vouched || !pool->vouching);
+    return s->life == PF_LIFE_IDLE || s->life == PF_LIFE_BUSY;
 }
 
 /* A pool that turns out to be too large is not kept at its size by a replacement. */
@@ -285,19 +277,6 @@ pf_pool_forgive_at(const struct pf_pool *pool, pf_time now)
     return at;
 }
 
-pf_time
-pf_pool_proven_at(const struct pf_pool *pool)
-{
-    pf_time at = PF_NEVER;
-
-    for (unsigned i = 0; i < pool->used; i++) {
-        const struct pf_slot *s = &pool->slots[i];
-        if (s->kind == PF_KIND_WORKER && pf_life_serving(s->life))
-            at = pf_time_earlier(at, s->born + PF_POOL_PROOF);
-    }
-    return at;
-}
-
 /* One that was signalled is about to be the next failure: births before its end would be of
  * one batch with it. Not even SIGKILL ends a process at once, and some it never ends. */
 static bool
@@ -382,7 +361,6 @@ pf_pool_adopt(struct pf_pool *pool, unsigned slot, const struct pf_adopted *a)
         .step = a->step,
         .was_ready = a->was_ready,
         .exempt = a->exempt,
-        .vouched = a->was_ready,
         .pid = a->pid,
         .birth = a->birth,
         .born = a->born,

@@ -48,7 +48,6 @@ struct pf_slot {
     bool was_ready;        /* it got further than STARTING */
     bool failed;           /* it said that it cannot do its work */
     bool exempt;           /* ended on purpose of ours: not a bad start */
-    bool vouched;          /* somebody else said that it is ready */
     bool client_gone;      /* its client has gone, and nothing was done about it yet */
     pid_t pid;
     uint64_t birth; /* number of the birth, from 1: tells this worker from the
@@ -136,7 +135,6 @@ struct pf_pool {
 
     struct pf_full full;
     bool no_queue; /* workers have no sockets of ours: nobody knows who waits */
-    bool vouching; /* what workers say of being ready is not enough */
 
     enum pf_stop stop;
     pf_time stop_since; /* of the present level */
@@ -164,9 +162,6 @@ void pf_pool_fork_failed(struct pf_pool *pool, pf_time now);
 
 /* What the worker in this slot says. Believed as far as core/life.h allows. */
 void pf_pool_told(struct pf_pool *pool, unsigned slot, const struct pf_told *told);
-
-/* Somebody who can tell said that the worker is ready; asked for where pool->vouching. */
-void pf_pool_vouch(struct pf_pool *pool, unsigned slot);
 
 /* The worker was asked to leave / was sent a signal for this reason. */
 void pf_pool_asked(struct pf_pool *pool, unsigned slot, enum pf_reason reason, pf_time now);
@@ -199,16 +194,13 @@ void pf_pool_adopt(struct pf_pool *pool, unsigned slot, const struct pf_adopted 
 bool pf_pool_is_outdated(const struct pf_pool *pool, const struct pf_slot *s);
 
 /* It can take a connection, or has one. */
-bool pf_pool_is_ready(const struct pf_pool *pool, const struct pf_slot *s);
+bool pf_pool_is_ready(const struct pf_slot *s);
 
 /* End the streak of bad starts if a worker born after it has proven itself; and when the
  * next one will have, by living long enough, or a killed one is waited for no longer
  * (PF_NEVER: none, or no streak). */
 void pf_pool_forgive(struct pf_pool *pool, pf_time now);
 pf_time pf_pool_forgive_at(const struct pf_pool *pool, pf_time now);
-
-/* When the oldest worker that lives has lived long enough to have started well. */
-pf_time pf_pool_proven_at(const struct pf_pool *pool);
 
 /* A worker that could end the streak, or be its next failure, has not had its chance. */
 bool pf_pool_is_probing(const struct pf_pool *pool, pf_time now);

@@ -75,7 +75,7 @@ count(const struct pf_pool *pool)
         t.older += serving && s->birth <= pool->outdated_after;
         t.old += serving && outdated;
         t.alive += outdated;
-        t.ready += pf_pool_is_ready(pool, s);
+        t.ready += pf_pool_is_ready(s);
     }
     return t;
 }

@@ -88,7 +88,7 @@ pf_trial_judge(struct pf_pool *pool, const struct pf_policy *policy, pf_time now
     if (!t->on)
         return PF_TRIAL_UNDECIDED;
     for (unsigned i = 0; i < pool->used; i++)
-        ready += is_new(pool, &pool->slots[i]) && pf_pool_is_ready(pool, &pool->slots[i]);
+        ready += is_new(pool, &pool->slots[i]) && pf_pool_is_ready(&pool->slots[i]);
     if (t->reason == PF_REASON_NONE && ready >= wanted(pool, policy))
         return PF_TRIAL_READY;
     if (t->reason == PF_REASON_NONE && now >= t->deadline)

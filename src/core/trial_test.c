@@ -147,11 +147,6 @@ all_of_them_have_to_be_ready(void **state)
     assert_int_equal(judge(&f, NOW), PF_TRIAL_UNDECIDED);
     tell(&f, second, true, false);
     assert_int_equal(judge(&f, NOW), PF_TRIAL_READY);
-    f.pool.vouching = true;
-    pf_pool_vouch(&f.pool, first);
-    assert_int_equal(judge(&f, NOW), PF_TRIAL_UNDECIDED);
-    pf_pool_vouch(&f.pool, second);
-    assert_int_equal(judge(&f, DEADLINE), PF_TRIAL_READY);
 }
 
 static void

@@ -4,6 +4,7 @@
 
 #include "link/board.h"
 #include "link/turn.h"
+#include "os/notice.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +25,8 @@ struct pf_heritage {
     bool dequeue;    /* runs the dequeue function and takes no connections */
     uint32_t random; /* this worker's share of the jitter */
     pid_t master;
-    bool kept; /* there may be another master after this one */
+    char notify[PF_NOTICE_NAME_BYTES]; /* for NOTIFY_SOCKET of a program; "": nothing */
+    bool kept;                         /* there may be another master after this one */
 };
 
 #endif

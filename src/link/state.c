@@ -130,8 +130,13 @@ static const struct word words[] = {
 };
 
 static const char *const fd_names[PF_STATE_FD_COUNT_OF] = {
-    "board", "hints",   "wake",    "pass",  "pid",   "notify",
-    "store", "control", "verdict", "score", "pages", "tickets",
+    [PF_STATE_FD_BOARD] = "board",     [PF_STATE_FD_HINTS] = "hints",
+    [PF_STATE_FD_WAKE] = "wake",       [PF_STATE_FD_PASS] = "pass",
+    [PF_STATE_FD_NOTICES] = "notices", [PF_STATE_FD_PID] = "pid",
+    [PF_STATE_FD_NOTIFY] = "notify",   [PF_STATE_FD_STORE] = "store",
+    [PF_STATE_FD_CONTROL] = "control", [PF_STATE_FD_VERDICT] = "verdict",
+    [PF_STATE_FD_SCORE] = "score",     [PF_STATE_FD_PAGES] = "pages",
+    [PF_STATE_FD_TICKETS] = "tickets",
 };
 
 static const char heading[] = "prefork-state";

@@ -44,6 +44,7 @@ enum pf_state_fd {
     PF_STATE_FD_HINTS,
     PF_STATE_FD_WAKE,
     PF_STATE_FD_PASS,
+    PF_STATE_FD_NOTICES, /* of programs that accept by themselves */
     PF_STATE_FD_PID,     /* the pid file, locked */
     PF_STATE_FD_NOTIFY,  /* of the service manager */
     PF_STATE_FD_STORE,   /* of the keeper */

@@ -12,7 +12,7 @@ static const char *const singles[PF_STATE_FD_COUNT_OF] = {
     [PF_STATE_FD_BOARD] = "prefork.board", [PF_STATE_FD_HINTS] = "prefork.hints",
     [PF_STATE_FD_WAKE] = "prefork.wake",   [PF_STATE_FD_PASS] = "prefork.pass",
     [PF_STATE_FD_PID] = "prefork.pid",     [PF_STATE_FD_SCORE] = "prefork.score",
-    [PF_STATE_FD_PAGES] = "prefork.pages",
+    [PF_STATE_FD_PAGES] = "prefork.pages", [PF_STATE_FD_NOTICES] = "prefork.notices",
 };
 
 const char *

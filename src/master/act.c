@@ -199,6 +199,7 @@ pf_master_act(struct pf_master *m, struct pf_plan *plan)
     watch_doors(m, plan->watch_doors);
     arm(m, plan);
     m->deadline = pf_time_earlier(m->deadline, pf_master_patrol_at(m));
+    m->deadline = pf_time_earlier(m->deadline, pf_master_ready_at(m));
     if (m->unheard)
         m->deadline = m->now;
 }

@@ -132,6 +132,7 @@ take_event(struct pf_master *m, const struct pf_wait_event *event)
     case PF_TAG_WIRE: pf_master_talk(m, slot); break;
     case PF_TAG_CLIENT: pf_master_departed(m, slot); break;
     case PF_TAG_EXIT: pf_master_reap(m, slot); break;
+    case PF_TAG_NOTICE: pf_master_hear_notices(m); break;
     case PF_TAG_KEEPER: pf_master_lose_store(m); break;
     case PF_TAG_CHECK: pf_master_checked(m); break;
     case PF_TAG_FILES: pf_master_hear_files(m); break;
@@ -200,6 +201,7 @@ pf_master_collect(struct pf_master *m)
     pf_master_patrol(m);
     pf_master_heed_desk(m);
     pf_master_hear_all(m);
+    pf_master_look_for_ready(m);
     read_board(m);
     measure_queue(m);
 }

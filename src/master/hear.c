@@ -1,7 +1,7 @@
 /* What workers say on their channels.
  *
  * Three times it is listened to: where the end of file means something by itself (a program
- * that accepts has become ready), when a worker has died (its last words), and when a
+ * that accepts runs), when a worker has died (its last words), and when a
  * worker's page says that it spoke. Channels are not watched for that: every end of a
  * worker would wake the master twice.
  *
@@ -28,8 +28,8 @@ enum heard {
     HEARD_ENOUGH, /* parent_read_hook wants the rest to wait */
 };
 
-/* The channel's end of file. A program that accepts by itself closed it by its exec: that
- * is how it becomes ready. Any other worker is about to end. */
+/* The channel's end of file. A program that accepts by itself closed it by its exec, and
+ * may become ready from here on. Any other worker is about to end. */
 static void
 lose_channel(struct pf_master *m, unsigned slot)
 {
@@ -37,8 +37,6 @@ lose_channel(struct pf_master *m, unsigned slot)
 
     pf_wait_remove(&m->wait, child->channel);
     pf_fd_close(&child->channel);
-    if (m->setup.recipe->handler == PF_HANDLER_WAIT)
-        pf_pool_told(&m->pool, slot, &(struct pf_told){.ready = true, .since = m->now});
 }
 
 /* True: no more in this turn. */

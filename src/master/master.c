@@ -131,6 +131,7 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         .signals = -1,
         .wake = -1,
         .pass = -1,
+        .notices = -1,
         .board.pages.fd = -1,
         .board.shared.fd = -1,
         .upgrade.checking = PF_CHECKING_NONE,
@@ -145,6 +146,8 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         r = open_board(m);
     if (r == 0)
         r = open_ears(m);
+    if (r == 0)
+        r = pf_master_open_notices(m);
     if (r == 0)
         r = pf_store_open(m, setup->keeper, setup->fdstore);
     if (r == 0)
@@ -168,26 +171,11 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     return 0;
 }
 
-/* A program that accepts by itself says nothing: it is taken to be ready when it has lived
- * for a while. Looks again when the oldest one will have. */
-static bool
-program_is_ready(struct pf_master *m)
-{
-    pf_time proof = pf_pool_proven_at(&m->pool);
-
-    if (m->now >= proof)
-        return true;
-    m->deadline = pf_time_earlier(m->deadline, proof);
-    return false;
-}
-
 bool
-pf_master_is_ready(struct pf_master *m)
+pf_master_is_ready(const struct pf_master *m)
 {
     const struct pf_pool *pool = &m->pool;
 
-    if (m->setup.recipe->handler == PF_HANDLER_WAIT)
-        return program_is_ready(m);
     return pool->count[PF_LIFE_IDLE] + pool->count[PF_LIFE_BUSY] > 0 ||
            m->policy.sizing == PF_SIZING_ONDEMAND;
 }
@@ -261,6 +249,7 @@ pf_master_close(struct pf_master *m)
     pf_signal_close(&m->signals); /* they stay blocked (master/startup.c) */
     pf_fd_close(&m->wake);
     pf_fd_close(&m->pass);
+    pf_fd_close(&m->notices);
     pf_wait_close(&m->wait);
     pf_board_close(&m->board);
     pf_upgrade_close(m);

@@ -96,6 +96,8 @@ struct pf_master {
     int signals;          /* signalfd */
     int wake;             /* the bell that workers ring */
     int pass;             /* the bell that wakes one waiting worker */
+    pf_time ready_look;   /* when they are looked into next */
+    int notices;          /* where programs that accept say that they are ready; or -1 */
     pf_time now;          /* of this turn */
     pf_time deadline;     /* of the last plan */
     bool watches_doors;   /* the listeners are in the wait */
@@ -140,9 +142,8 @@ void pf_master_run(struct pf_master *m);
 
 void pf_master_close(struct pf_master *m);
 
-/* The pool serves, or will as soon as somebody comes. Sets the deadline if time alone
- * decides that. */
-PF_MUST_USE bool pf_master_is_ready(struct pf_master *m);
+/* The pool serves, or will as soon as somebody comes. */
+PF_MUST_USE bool pf_master_is_ready(const struct pf_master *m);
 
 /* Give up the tables: in a new worker, which would keep outdated copies of them. */
 void pf_master_drop_tables(struct pf_master *m);
@@ -272,6 +273,18 @@ PF_MUST_USE int pf_master_open_patrol(struct pf_master *m);
 void pf_master_close_patrol(struct pf_master *m);
 void pf_master_patrol(struct pf_master *m);
 pf_time pf_master_patrol_at(const struct pf_master *m);
+
+/* ready.c: for programs that accept by themselves: open the socket for what they say, or
+ * take over that of the last master; they said something; see who is ready without a word;
+ * when to look again. */
+PF_MUST_USE int pf_master_open_notices(struct pf_master *m);
+void pf_master_hear_notices(struct pf_master *m);
+void pf_master_look_for_ready(struct pf_master *m);
+pf_time pf_master_ready_at(const struct pf_master *m);
+
+/* taken.c: the program in this slot is seen to have a connection at one of our listeners.
+ * False: nothing is known. */
+bool pf_master_has_taken(const struct pf_master *m, unsigned slot);
 
 /* desk.c: make this the master that the calls below are about; nobody is, and nothing is
  * wanted any more; a stop is wanted (also before the master is there, and in a signal

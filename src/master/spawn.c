@@ -17,6 +17,7 @@
 #include "net/tls.h"
 #include "os/departure.h"
 #include "os/fd.h"
+#include "os/notice.h"
 #include "os/signal.h"
 #include "worker/worker.h"
 
@@ -94,6 +95,7 @@ forget_master(struct pf_master *m)
     pf_master_clear_desk();
     pf_wait_close(&m->wait);
     pf_signal_close(&m->signals);
+    pf_fd_close(&m->notices);
     pf_fd_close(&m->setup.keeper);     /* a worker must not speak for the master */
     pf_herald_close(&m->setup.herald); /* also where m->herald has given up */
     pf_control_close(&m->control);
@@ -202,6 +204,8 @@ become_worker(struct pf_master *m, struct pf_cradle *c, pid_t master, uint32_t r
         .kept = m->store.fd >= 0,
     };
 
+    if (m->notices >= 0 && pf_notice_name(m->notices, heritage.notify) < 0)
+        heritage.notify[0] = '\0'; /* then ready_delay decides */
     pf_fd_close(&c->channel);
     pf_fd_close(&c->wire);
     pf_listeners_forget_handed(m->setup.listeners);
@@ -212,8 +216,8 @@ become_worker(struct pf_master *m, struct pf_cradle *c, pid_t master, uint32_t r
 }
 
 /* The channel (of a program that was taken over: closed long ago) is watched only if the
- * end of file on it means something by itself: a program that accepts has become ready.
- * What other workers say there are last words, read when they are reaped, or announced on
+ * end of file on it means something by itself: a program that accepts runs. What
+ * other workers say there are last words, read when they are reaped, or announced on
  * their page; watching for them would wake the master twice for each end. */
 int
 pf_master_watch_child(struct pf_master *m, const struct pf_cradle *c,

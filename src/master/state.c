@@ -36,6 +36,7 @@ fill_board(const struct pf_master *m, struct pf_state *s)
     s->fds[PF_STATE_FD_HINTS] = m->board.shared.fd;
     s->fds[PF_STATE_FD_WAKE] = m->wake;
     s->fds[PF_STATE_FD_PASS] = m->pass;
+    s->fds[PF_STATE_FD_NOTICES] = m->notices;
 }
 
 /* What stands beside its place is nobody's until it is there. */

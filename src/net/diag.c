@@ -26,6 +26,10 @@
 enum {
     PARTS_MAX = 256,  /* of an answer */
     SHUT_RECEIVE = 1, /* of UNIX_DIAG_SHUTDOWN */
+
+    /* states of a TCP connection that somebody may hold */
+    CONNECTED = 1 << TCP_ESTABLISHED | 1 << TCP_CLOSE_WAIT | 1 << TCP_LAST_ACK |
+                1 << TCP_FIN_WAIT1 | 1 << TCP_FIN_WAIT2 | 1 << TCP_CLOSING,
 };
 
 struct tcp_question {
@@ -286,9 +290,7 @@ pf_diag_find_local(unsigned port, const struct sockaddr_storage *peer,
         .header = header_of(sizeof q, true),
         .body = {.sdiag_family = (uint8_t)peer->ss_family,
                  .sdiag_protocol = IPPROTO_TCP,
-                 .idiag_states = 1u << TCP_ESTABLISHED | 1u << TCP_CLOSE_WAIT |
-                                 1u << TCP_LAST_ACK | 1u << TCP_FIN_WAIT1 |
-                                 1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSING,
+                 .idiag_states = CONNECTED,
                  .id = {.idiag_sport = htons((uint16_t)port),
                         .idiag_dport = port_of(peer)}},
     };
@@ -303,14 +305,15 @@ struct walk {
 };
 
 static bool
-take_left(void *context, const struct nlmsghdr *m)
+take_held(void *context, const struct nlmsghdr *m)
 {
     const struct walk *walk = context;
     const struct inet_diag_msg *body = tcp_message(m);
-    struct pf_diag_socket s = {.left = true};
+    struct pf_diag_socket s = {0};
 
     if (!body || body->idiag_inode == 0) /* nobody holds it any more */
         return true;
+    s.left = body->idiag_state == TCP_CLOSE_WAIT;
     s.inode = body->idiag_inode;
     s.cookie = (uint64_t)body->id.idiag_cookie[1] << 32 | body->id.idiag_cookie[0];
     get_address(&s.local, body->idiag_family, body->id.idiag_src, body->id.idiag_sport);
@@ -318,18 +321,31 @@ take_left(void *context, const struct nlmsghdr *m)
     return walk->found(walk->context, &s);
 }
 
-int
-pf_diag_each_left(int family, pf_diag_found *found, void *context)
+static int
+walk_tcp(int family, unsigned port, uint32_t states, pf_diag_found *found, void *context)
 {
     const struct tcp_question q = {
         .header = header_of(sizeof q, true),
         .body = {.sdiag_family = (uint8_t)family,
                  .sdiag_protocol = IPPROTO_TCP,
-                 .idiag_states = 1u << TCP_CLOSE_WAIT},
+                 .idiag_states = states,
+                 .id = {.idiag_sport = htons((uint16_t)port)}},
     };
     struct walk walk = {found, context};
 
-    return ask(&q.header, take_left, &walk);
+    return ask(&q.header, take_held, &walk);
+}
+
+int
+pf_diag_each_left(int family, pf_diag_found *found, void *context)
+{
+    return walk_tcp(family, 0, 1u << TCP_CLOSE_WAIT, found, context);
+}
+
+int
+pf_diag_each_at(int family, unsigned port, pf_diag_found *found, void *context)
+{
+    return walk_tcp(family, port, CONNECTED, found, context);
 }
 
 /* ---- unix sockets -------------------------------------------------------------------- */

@@ -192,6 +192,31 @@ connections_without_a_client(void **state)
 }
 
 static void
+connections_at_a_port(void **state)
+{
+    struct fixture f;
+    struct search search = {0};
+    struct sockaddr_storage here;
+    socklen_t bytes = sizeof here;
+    unsigned port;
+
+    (void)state;
+    open(&f, "1");
+    search.inode = inode_of(f.here);
+    assert_int_equal(getsockname(f.here, (struct sockaddr *)&here, &bytes), 0);
+    port = pf_address_port((struct sockaddr *)&here, bytes);
+    assert_int_equal(pf_diag_each_at(AF_INET, port, look_for, &search), 0);
+    assert_int_equal(search.seen, 1);
+    assert_int_equal(shutdown(f.here, SHUT_WR), 0);
+    assert_int_equal(pf_diag_each_at(AF_INET, port, look_for, &search), 0);
+    assert_int_equal(search.seen, 2);
+    port = pf_address_port((struct sockaddr *)&f.peer, sizeof f.peer);
+    assert_int_equal(pf_diag_each_at(AF_INET, port, look_for, &search), 0);
+    assert_int_equal(search.seen, 2);
+    shut(&f);
+}
+
+static void
 open_unix(struct fixture *f, const struct sockaddr_un *name, socklen_t bytes)
 {
     f->door = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -270,6 +295,7 @@ main(void)
         cmocka_unit_test(there_is_no_such_connection),
         cmocka_unit_test(the_local_end_is_found),
         cmocka_unit_test(connections_without_a_client),
+        cmocka_unit_test(connections_at_a_port),
         cmocka_unit_test(unix_sockets),
         cmocka_unit_test(hundreds_of_them),
     };

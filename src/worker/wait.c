@@ -6,9 +6,10 @@
  *   LISTEN_FDS, LISTEN_PID  descriptors 3 and up (sd_listen_fds(3))
  *   SERVER_STARTER_PORT    "address=descriptor;..." (Server::Starter)
  *
- * The sockets block, as such programs expect. The channel closes by the exec, which tells
- * the master that it succeeded. From then on the worker is asked to leave by SIGTERM, and
- * is sent one if the master dies. */
+ * The sockets block, as such programs expect. By NOTIFY_SOCKET it may say READY=1
+ * (sd_notify(3)). The channel closes by the exec, which tells the master that it succeeded.
+ * From then on the worker is asked to leave by SIGTERM, and is sent one if the master dies.
+ */
 #include "base/text.h"
 #include "os/fd.h"
 #include "worker/recipe.h"
@@ -78,6 +79,8 @@ describe(struct prefork_worker *w, unsigned count)
     try(w, setenv("LISTEN_FDS", number, 1));
     (void)snprintf(number, sizeof number, "%d", (int)getpid());
     try(w, setenv("LISTEN_PID", number, 1));
+    if (w->heritage.notify[0] != '\0')
+        try(w, setenv("NOTIFY_SOCKET", w->heritage.notify, 1));
 }
 
 PF_NORETURN void

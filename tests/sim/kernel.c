@@ -14,6 +14,7 @@
 #include "os/departure.h"
 #include "os/fd.h"
 #include "os/memory.h"
+#include "os/notice.h"
 #include "os/notify.h"
 #include "os/process.h"
 #include "os/share.h"
@@ -128,6 +129,7 @@ is_ready(const struct sim_fd *f)
     case SIM_FD_CHANNEL: return p->outbox_count > 0 || !p->worker_end_open;
     case SIM_FD_PIDFD: return p->state == SIM_ZOMBIE;
     case SIM_FD_DOOR: return sim.queue > 0 || sim.shut;
+    case SIM_FD_NOTICES: return sim.notice_count > 0;
     case SIM_FD_PLAIN:
     case SIM_FD_FREE: break;
     }
@@ -214,6 +216,40 @@ pf_notify_send(int fd, const char *text)
     (void)fd;
     (void)text;
     return -EAGAIN;
+}
+
+/* Who finds no room says nothing. */
+void
+sim_say_ready(pid_t pid)
+{
+    if (sim.notice_count < SIM_NOTICES)
+        sim.notices[sim.notice_count++] = pid;
+    sim_fd_touch(sim.notice_fd);
+}
+
+int
+pf_notice_open(void)
+{
+    return sim.notice_fd = sim_fd_open(SIM_FD_NOTICES, SIM_NOBODY);
+}
+
+int
+pf_notice_name(int fd, char name[PF_NOTICE_NAME_BYTES])
+{
+    (void)fd;
+    memcpy(name, "@", 2);
+    return 0;
+}
+
+int
+pf_notice_receive(int fd, struct pf_notice *ret_notice)
+{
+    (void)fd;
+    if (sim.notice_count == 0)
+        return -EAGAIN;
+    *ret_notice = (struct pf_notice){.pid = sim.notices[0], .group = -1, .ready = true};
+    memmove(sim.notices, sim.notices + 1, --sim.notice_count * sizeof sim.notices[0]);
+    return 0;
 }
 
 void
@@ -678,6 +714,17 @@ pf_wire_is_over(int fd)
     sim_fail("descriptor %d is a wire", fd);
 }
 
+/* ---- connections of foreign programs: not to be seen here
+ * ------------------------------------------------------------------------------------ */
+
+bool
+pf_master_has_taken(const struct pf_master *m, unsigned slot)
+{
+    (void)m;
+    (void)slot;
+    return false;
+}
+
 /* ---- clients that go: no world wants to know
  * ------------------------------------------------------------------------------------ */
 
@@ -867,8 +914,7 @@ pf_process_fork(struct pf_process *ret_child)
     p->dequeue = sim.for_dequeue;
     p->pidfd = sim_fd_open(SIM_FD_PIDFD, sim.unborn);
     sim_watch_birth(p);
-    *ret_child =
-        (struct pf_process){.pid = (pid_t)(1000 + sim.life % 4000000), .pidfd = p->pidfd};
+    *ret_child = (struct pf_process){.pid = sim_pid_of(sim.life), .pidfd = p->pidfd};
     sim_process_start(sim.unborn);
     return 1;
 }
@@ -1057,6 +1103,8 @@ sim_kernel_reset(void)
     sim.shut = sim.rung = sim.passed = false;
     sim.ending = 0;
     sim.bell = sim.pass = -1;
+    sim.notice_fd = -1;
+    sim.notice_count = 0;
     sim.refuse = 0;
     sim.door = sim_fd_open(SIM_FD_DOOR, SIM_NOBODY);
     sim.listeners = (struct pf_listeners){.count = 1};

@@ -444,6 +444,9 @@ become_ready(struct sim_process *p)
         go_on(p, SIM_LOOPING, sim_span(0, 50 * PF_MILLISECOND));
     else
         look(p);
+    if (p->foreign && p->fate != SIM_FATE_CRASH_READY &&
+        (sim.policy.ready_delay == PF_NEVER || sim_chance(500)))
+        sim_say_ready(sim_pid_of(p->life));
 }
 
 /* The program's own loop looks at its channel from time to time; a dequeue process was

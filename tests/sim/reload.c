@@ -138,26 +138,10 @@ judge(struct pf_master *m)
     }
 }
 
-/* Of a program that accepts by itself the master knows only that nothing is heard any more,
- * as it is of one that died before it ran. Here somebody can tell. */
-static void
-vouch(struct pf_master *m)
-{
-    m->pool.vouching = sim.recipe.handler == PF_HANDLER_WAIT;
-    for (unsigned i = 0; i < m->pool.used && m->pool.vouching; i++) {
-        if (!pf_life_alive(m->pool.slots[i].life))
-            continue;
-        if (sim.processes[sim.fds[m->children[i].process.pidfd].process].foreign)
-            pf_pool_vouch(&m->pool, i);
-    }
-}
-
 void
 sim_reload_tend(struct pf_master *m)
 {
     const struct pf_pool *pool = &m->pool;
-
-    vouch(m);
 
     if (pool->stop != PF_STOP_NONE) {
         SIM_CHECK(!pool->trial.on, "a trial while the server stops");

@@ -88,7 +88,10 @@ enum sim_state {
     SIM_STATE_COUNT_OF,
 };
 
-enum { SIM_OUTBOX = 4 };
+enum {
+    SIM_OUTBOX = 4,
+    SIM_NOTICES = 64,
+};
 
 struct sim_process {
     enum sim_state state;
@@ -163,6 +166,7 @@ enum sim_fd_kind {
     SIM_FD_CHANNEL,
     SIM_FD_PIDFD,
     SIM_FD_DOOR,
+    SIM_FD_NOTICES,
 };
 
 struct sim_fd {
@@ -178,6 +182,14 @@ struct sim_fd {
 int sim_fd_open(enum sim_fd_kind kind, unsigned process);
 /* Something happened to it: the master may have to wake. */
 void sim_fd_touch(int fd);
+/* The pid of the process with this life. */
+static inline pid_t
+sim_pid_of(uint64_t life)
+{
+    return (pid_t)(1000 + life % 4000000);
+}
+/* A program says READY=1. */
+void sim_say_ready(pid_t pid);
 void sim_kernel_reset(void);
 void sim_kernel_free(void);
 /* Let this much time go by, and happen what happens in it. */
@@ -256,6 +268,9 @@ struct sim {
     unsigned queue;  /* connections not accepted yet */
     bool shut;
     bool rung;
+    pid_t notices[SIM_NOTICES]; /* who said READY=1 and was not heard yet */
+    unsigned notice_count;
+    int notice_fd;
     bool master_sleeps;
     unsigned pending; /* signals, a bit each */
     int refuse;       /* births, with this errno; 0: none */

@@ -300,7 +300,7 @@ watch_leaving(const struct pf_plan *plan, const struct pf_pool *pool,
 
     for (unsigned i = 0; i < pool->used; i++)
         ready += pool->slots[i].kind == PF_KIND_WORKER &&
-                 pf_pool_is_ready(pool, &pool->slots[i]);
+                 pf_pool_is_ready(&pool->slots[i]);
     for (unsigned i = 0; i < plan->count; i++) {
         const struct pf_action *a = &plan->actions[i];
         const struct pf_slot *s = &pool->slots[a->slot];
@@ -310,7 +310,7 @@ watch_leaving(const struct pf_plan *plan, const struct pf_pool *pool,
         if (a->reason != PF_REASON_OUTDATED)
             continue;
         SIM_CHECK(pf_pool_is_outdated(pool, s), "slot %u is asked as outdated", a->slot);
-        ready -= pf_pool_is_ready(pool, s);
+        ready -= pf_pool_is_ready(s);
         old++;
     }
     SIM_CHECK(old == 0 || ready >= size, "%u of %u ready are left by %u that are outdated",

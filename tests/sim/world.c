@@ -81,6 +81,7 @@ default_policy(void)
         .min_child_ttl = 10 * PF_SECOND,
         .check_for_spawn = 30 * PF_SECOND,
         .start_timeout = 60 * PF_SECOND,
+        .ready_delay = PF_SECOND,
         .request_timeout = PF_NEVER,
         .graceful_timeout = 30 * PF_SECOND,
         .stop_timeout = 3 * PF_SECOND,
@@ -138,6 +139,8 @@ draw_recipe(struct pf_recipe *r)
     r->max_requests = sim_chance(300) ? 0 : any_count(1, 1000);
     r->max_requests_jitter = (unsigned)sim_below(91);
     if (r->handler == PF_HANDLER_WAIT) {
+        sim.policy.ready_delay =
+            sim_chance(300) ? PF_NEVER : any_span(PF_MILLISECOND, 2 * PF_SECOND);
         sim.policy.sizing = PF_SIZING_STATIC;
         sim.policy.min_servers = sim.policy.max_servers;
     }
@@ -374,6 +377,7 @@ sim_world_live(void)
         .policy = &sim.policy,
         .listeners = &sim.listeners,
         .turn = &sim.turn,
+        .no_image = "there are no programs in this world",
         .seed = (unsigned)sim.seed,
     };
     int r;
