@@ -333,6 +333,16 @@ hex(char c)
     return found ? (int)(found - digits) : -1;
 }
 
+/* What %XX stands for; -1: it is none. */
+static int
+get_character(const char *digits)
+{
+    int high = hex(digits[0]);
+    int low = high < 0 ? -1 : hex(digits[1]);
+
+    return low < 0 ? -1 : high * 16 + low;
+}
+
 static int
 get_text(const char *word, char *text, size_t size)
 {
@@ -341,16 +351,11 @@ get_text(const char *word, char *text, size_t size)
     if (*word++ != '=')
         return -EINVAL;
     for (; *word != '\0'; word++) {
-        char c = *word;
-        if (c == '%') {
-            if (hex(word[1]) < 0 || hex(word[2]) < 0)
-                return -EINVAL;
-            c = (char)(hex(word[1]) << 4 | hex(word[2]));
-            word += 2;
-        }
-        if (c == '\0' || length + 1 == size)
+        int c = *word == '%' ? get_character(word + 1) : (unsigned char)*word;
+        if (c <= 0 || length + 1 == size)
             return -EINVAL;
-        text[length++] = c;
+        word += *word == '%' ? 2 : 0;
+        text[length++] = (char)c;
     }
     text[length] = '\0';
     return 0;
