@@ -282,8 +282,10 @@ pf_takeover_take(struct pf_listeners *listeners)
 {
     struct pf_state *s = taken;
 
-    *listeners = given;
-    given = (struct pf_listeners){0};
+    if (given.count + given.handed_count > 0) { /* or its pages stay untouched */
+        *listeners = given;
+        given.count = given.handed_count = 0;
+    }
     taken = NULL;
     return s;
 }

@@ -72,12 +72,39 @@ close_marked(const struct map *map)
     }
 }
 
+/* It counts as closed from here on. */
 static void
-close_siblings(struct pf_master *m)
+mark_ours(struct map *map, int *fd)
+{
+    mark(map, *fd);
+    *fd = -1;
+}
+
+static void
+mark_master(struct map *map, struct pf_master *m)
+{
+    const struct pf_held *held = m->setup.held;
+
+    mark_ours(map, &m->wait.fd);
+    mark_ours(map, &m->signals);
+    mark_ours(map, &m->notices);
+    mark_ours(map, &m->setup.keeper);    /* a worker must not speak for the master */
+    mark_ours(map, &m->setup.herald.fd); /* also where m->herald has given up */
+    mark_ours(map, &m->control.listener);
+    mark_ours(map, &m->board.shared.fd);
+    for (unsigned i = 0; i < held->count; i++) {
+        if (held->files[i].role != PF_FILE_PROGRAM)
+            mark(map, held->files[i].fd);
+    }
+}
+
+static void
+close_marks(struct pf_master *m)
 {
     struct map map; /* of which only the words that are used are ever touched */
 
     map.used = 0;
+    mark_master(&map, m);
     for (unsigned i = 0; i < m->pool.used; i++) {
         mark(&map, m->children[i].channel);
         mark(&map, m->children[i].wire);
@@ -91,13 +118,8 @@ close_siblings(struct pf_master *m)
 static void
 forget_master(struct pf_master *m)
 {
-    close_siblings(m);
+    close_marks(m);
     pf_master_clear_desk();
-    pf_wait_close(&m->wait);
-    pf_signal_close(&m->signals);
-    pf_fd_close(&m->notices);
-    pf_fd_close(&m->setup.keeper);     /* a worker must not speak for the master */
-    pf_herald_close(&m->setup.herald); /* also where m->herald has given up */
     pf_control_close(&m->control);
     if (m->setup.watch)
         pf_watch_close(m->setup.watch); /* it leads outside of another root directory */

@@ -17,27 +17,28 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* One piece, which costs a worker one call to give up. */
 int
 pf_succession_open(struct pf_succession *s, unsigned workers)
 {
+    size_t table = workers * sizeof(struct pf_state_worker);
+
     s->capacity = workers;
     s->text_bytes = pf_state_bytes(workers);
-    s->text = pf_memory_new(s->text_bytes);
-    s->state = pf_memory_new(sizeof *s->state);
-    if (!s->text || !s->state)
+    s->bytes = sizeof *s->state + table + s->text_bytes;
+    s->state = pf_memory_new(s->bytes);
+    if (!s->state)
         return -ENOMEM;
-    s->state->workers = pf_memory_new(workers * sizeof *s->state->workers);
+    s->state->workers = (struct pf_state_worker *)(s->state + 1);
     s->state->worker_capacity = workers;
-    return s->state->workers ? 0 : -ENOMEM;
+    s->text = (char *)(s->state + 1) + table;
+    return 0;
 }
 
 void
 pf_succession_close(struct pf_succession *s)
 {
-    if (s->state)
-        pf_state_free(s->state);
-    pf_memory_free(s->state, sizeof *s->state);
-    pf_memory_free(s->text, s->text_bytes);
+    pf_memory_free(s->state, s->bytes);
     s->state = NULL;
     s->text = NULL;
 }

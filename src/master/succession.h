@@ -28,10 +28,11 @@ struct pf_held {
 
 /* Where a state is put together: memory that is there before it is needed. */
 struct pf_succession {
-    struct pf_state *state;
-    unsigned capacity; /* workers in it */
+    struct pf_state *state; /* all in one piece with its workers and the text */
+    unsigned capacity;      /* workers in it */
     char *text;
     size_t text_bytes;
+    size_t bytes; /* of all */
 };
 
 /* Room for so many workers. 0 or -ENOMEM. Close accepts what was not opened, if it is all

@@ -93,11 +93,6 @@ pf_upgrade_close(struct pf_master *m)
 void
 pf_upgrade_leave(struct pf_master *m)
 {
-    const struct pf_held *held = m->setup.held;
-
-    for (unsigned i = 0; i < held->count; i++)
-        if (held->files[i].role != PF_FILE_PROGRAM)
-            (void)close(held->files[i].fd); /* nothing was written to it */
     pf_listeners_forget_handed(m->setup.listeners);
     pf_checking_forget(&m->upgrade.checking);
     pf_succession_close(&m->upgrade.next);
