@@ -416,7 +416,7 @@ enum prefork_asked {
 };
 
 /* Ask the server that runs with this pid file for a reload, or to replace all its workers,
- * a few at a time. With wait, returns when that is over, after timeout seconds at the
+ * one at a time. With wait, returns when that is over, after timeout seconds at the
  * latest (negative: no limit); without, when the server has agreed, or was sent SIGHUP or
  * SIGUSR2 because it could not be asked. The sentence says how it went.
  *
