@@ -472,8 +472,8 @@ pf_upgrade_begin(struct pf_master *m)
     give_up_return(m);
 }
 
-/* ---- workers alone, or where there is no next program
- * ---------------------------------------------------- */
+/* ---- workers alone --------------------------------------------------------------------
+ */
 
 static void
 begin_replacing(struct pf_master *m)
