@@ -37,17 +37,13 @@
 #include "master/tags.h"
 #include "net/handed.h"
 #include "net/tls.h"
-#include "os/clock.h"
 #include "os/fd.h"
-#include "os/memory.h"
 #include "os/signal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {

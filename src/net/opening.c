@@ -26,7 +26,6 @@
  * Deliberately absent: accepting, options of connections, and what becomes of the sockets
  * nobody asks for (net/handed.c). */
 #include "base/address.h"
-#include "base/text.h"
 #include "net/handed.h"
 #include "net/listener.h"
 #include "net/path.h"
