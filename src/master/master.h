@@ -117,8 +117,8 @@ struct pf_master {
     struct pf_store store;
     struct pf_score_totals score_totals; /* as they were written last */
     unsigned score_used; /* records of the scoreboard that were ever in use */
-    bool score_damaged; /* the scoreboard's file was cut or removed, and left alone */
-    bool score_refused; /* a write to it failed, which was told */
+    bool score_damaged;  /* the scoreboard's file was cut or removed, and left alone */
+    bool score_refused;  /* a write to it failed, which was told */
 
     /* Measured. */
     pf_time longest_turn;

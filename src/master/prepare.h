@@ -56,8 +56,8 @@ void pf_prepare_return(struct pf_startup *s);
 /* Leave the scoreboard's file that was taken over to whoever goes on with it. */
 void pf_prepare_forget_score(struct pf_startup *s);
 
-/* Let go of the files of the program before; and of all else that was handed over; also in a
- * worker. */
+/* Let go of the files of the program before; and of all else that was handed over; also in
+ * a worker. */
 void pf_prepare_forget_files(struct pf_startup *s);
 void pf_prepare_forget_state(struct pf_startup *s);
 

@@ -201,8 +201,7 @@ become_next(struct pf_master *m)
     call(m, app->restart_close_hook);
     pf_master_fill_state(m, u->next.state);
     u->next.state->kind = PF_STATE_TRIAL;
-    u->next.state->fds[PF_STATE_FD_TICKETS] =
-        pf_tls_hand_over(m->setup.listeners, m->now);
+    u->next.state->fds[PF_STATE_FD_TICKETS] = pf_tls_hand_over(m->setup.listeners, m->now);
     pf_signal_hand_over();
     r = pf_succession_exec(&u->next, m->setup.image, -1);
     pf_signal_take_back();
@@ -253,8 +252,8 @@ describe_return(struct pf_master *m, const char *reason)
         leave_alone(m, s);
 }
 
-/* Back is not possible. The old program's workers serve on where they did; whoever has to be
- * born is of the new one. */
+/* Back is not possible. The old program's workers serve on where they did; whoever has to
+ * be born is of the new one. */
 static void
 stay(struct pf_master *m, const char *reason, int r)
 {

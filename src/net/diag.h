@@ -56,7 +56,8 @@ typedef bool pf_diag_found(void *context, const struct pf_diag_socket *s);
 
 /* TCP sockets of this family (AF_INET, AF_INET6) whose other end has finished sending and
  * that are still open here; those that are connected at this local port and were accepted
- * by somebody; unix sockets that are connected. All of them walk through all there are. 0 or a negative errno; -E2BIG: there were too many to see all. */
+ * by somebody; unix sockets that are connected. All of them walk through all there are. 0
+ * or a negative errno; -E2BIG: there were too many to see all. */
 PF_MUST_USE int pf_diag_each_left(int family, pf_diag_found *found, void *context);
 PF_MUST_USE int pf_diag_each_at(int family, unsigned port, pf_diag_found *found,
                                 void *context);

@@ -299,8 +299,7 @@ watch_leaving(const struct pf_plan *plan, const struct pf_pool *pool,
     unsigned old = 0;
 
     for (unsigned i = 0; i < pool->used; i++)
-        ready += pool->slots[i].kind == PF_KIND_WORKER &&
-                 pf_pool_is_ready(&pool->slots[i]);
+        ready += pool->slots[i].kind == PF_KIND_WORKER && pf_pool_is_ready(&pool->slots[i]);
     for (unsigned i = 0; i < plan->count; i++) {
         const struct pf_action *a = &plan->actions[i];
         const struct pf_slot *s = &pool->slots[a->slot];
