@@ -2,7 +2,7 @@
  *
  * Shows a main_loop that waits for work of its own, says what it is doing (state and label,
  * see ps and the scoreboard), and ends between two jobs when it is asked to: when the
- * server stops, when SIGHUP replaces the workers, when the pool has more of them than it
+ * server stops, when a reload replaces the workers, when the pool has more of them than it
  * needs. Workers and master may be killed at any moment, and still every job gets one
  * result; spool.c says why.
  *

@@ -358,9 +358,8 @@ void prefork_help(FILE *to);
  *     remove, lock, bind, start or count what there can only be once. The place for that
  *     is after_init, which no check runs;
  *   - a check ends with the settings: configure_hook, SSL_passwd_cb and post_configure_hook
- *     are called (and fatal_hook if something is wrong), sockets that are new are bound and
- *     closed again, and this call returns with PREFORK_EXIT_OK or what is wrong; main()
- *     should end then;
+ *     are called, sockets that are new are bound and closed again, the master is told what
+ *     was found, and the process ends: this call does not return, no fatal_hook is called;
  *   - the new master runs all hooks of a start. Memory is new: of app.data and globals of
  *     the old one nothing is left;
  *   - the old program gets neither before_shutdown nor pre_server_close_hook, and this call
@@ -417,7 +416,7 @@ enum prefork_asked {
 };
 
 /* Ask the server that runs with this pid file for a reload, or to replace all its workers,
- * a few at a time. With wait, returns when that is over, after timeout seconds at the
+ * one at a time. With wait, returns when that is over, after timeout seconds at the
  * latest (negative: no limit); without, when the server has agreed, or was sent SIGHUP or
  * SIGUSR2 because it could not be asked. The sentence says how it went.
  *

@@ -64,7 +64,7 @@ static const struct subcommand subcommands[] = {
      "ask a server for a reload, as SIGHUP does, and hear how it ended", false, NULL,
      cli_reload},
     {"restart-workers", "--pid-file FILE | --conf-file FILE [--wait] [--timeout SECONDS]",
-     "ask a server to replace all its workers, a few at a time", false, NULL,
+     "ask a server to replace all its workers, one at a time", false, NULL,
      cli_restart_workers},
     {"status", "--scoreboard FILE | --conf-file FILE [--json]",
      "show what a server and each of its workers does", false, NULL, cli_status},

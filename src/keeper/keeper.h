@@ -7,8 +7,9 @@
 #include "base/error.h"
 #include "base/time.h"
 
-/* Names on the shelf with a meaning of their own. What a master is executed from; and not
- * kept, but where lines of the log go from now on, with the mark of that behind it. */
+/* Names on the shelf with a meaning of their own. What a master is executed from (as
+ * link/stored.c has it); and not kept, but where lines of the log go from now on, with the
+ * mark of that behind it. */
 #define PF_KEEPER_EXECUTABLE "prefork.exe"
 #define PF_KEEPER_LOG        "prefork.log."
 

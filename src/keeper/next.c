@@ -11,7 +11,6 @@
  * is still a sentence for a person. */
 #include "keeper/next.h"
 
-#include "base/text.h"
 #include "os/fd.h"
 #include "os/image.h"
 #include "os/memory.h"

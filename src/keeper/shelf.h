@@ -12,15 +12,15 @@
 #include <stdint.h>
 
 enum {
-    PF_SHELF_NAME_BYTES = 48,
-    PF_SHELF_FIRST = 3, /* the first number that is handed on (SD_LISTEN_FDS_START) */
+    PF_SHELF_NAME_BYTES = 48, /* as in link/stored.h */
+    PF_SHELF_FIRST = 3,       /* the first number that is handed on (SD_LISTEN_FDS_START) */
     /* Of all names, with a byte between them: a variable of the environment has 128 KiB
      * (execve(2), MAX_ARG_STRLEN). */
     PF_SHELF_NAMES_MAX = 127 * 1024,
 };
 
 /* What has a name that begins like this is of more use than all else, and always has room:
- * two of them, for the new one comes before the old one goes. */
+ * two of them, for the new one comes before the old one goes. (link/stored.c makes it.) */
 #define PF_SHELF_STATE "prefork.state."
 
 struct pf_shelf_item {

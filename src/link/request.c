@@ -9,7 +9,6 @@
  * master shuts its ear first, empties it, and says its last word then. */
 #include "link/request.h"
 
-#include "base/text.h"
 #include "os/clock.h"
 #include "os/fd.h"
 

@@ -1,5 +1,8 @@
 /* A name never means anything else: it carries the number of a birth, of a listener, of a
- * state. So nothing that comes back can be taken for something it is not. */
+ * state. So nothing that comes back can be taken for something it is not.
+ *
+ * The keeper knows nothing of states, and has two of these names for itself, and their
+ * length: prefork.exe in keeper/keeper.h, prefork.state. in keeper/shelf.h. */
 #include "link/stored.h"
 
 #include "base/text.h"

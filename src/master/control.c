@@ -10,7 +10,7 @@
  * Nothing here waits for a client. An answer that does not fit into its socket is lost,
  * which takes a client that has sent requests and never read.
  *
- * What becomes of a request is the concern of rollover.c: here is only who waits for which
+ * What becomes of a request is the concern of upgrade.c: here is only who waits for which
  * number. Clients and their numbers can be handed to the next master in this process, which
  * answers them instead. */
 #include "master/control.h"

@@ -24,7 +24,6 @@
 #include "os/clock.h"
 #include "os/process.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>

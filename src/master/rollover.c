@@ -1,6 +1,6 @@
 /* All workers are replaced, and somebody wants to know how it ended.
  *
- * How they are replaced, a few at a time and none before its successor can be born, is the
+ * How they are replaced, one at a time and none before its successor is ready, is the
  * concern of the plan. Here is only when it is over: no worker from before is alive, and
  * one from after it is ready. New workers that do not start end it too: then those from
  * before serve on, the plan goes on trying, and who asked is told. */

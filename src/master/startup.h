@@ -21,8 +21,9 @@ struct pf_startup_setup {
 };
 
 /* Run the server. Returns an enum prefork_exit in the master, with the sentence in error if
- * it could not start; never in a worker. A server that was to take over and cannot is the
- * one before it again, and this does not return. */
+ * it could not start; never in a worker, nor in a check, which ends where it has answered.
+ * A server that was to take over and cannot is the one before it again, and this does not
+ * return. */
 int pf_startup_run(const struct pf_startup_setup *setup, struct pf_error *error);
 
 /* The server cannot start or ended by an error: fatal_hook, then the log, unless that is

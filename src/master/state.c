@@ -12,17 +12,11 @@
 #include "core/rollover.h"
 #include "log/log.h"
 #include "log/outlet.h"
-#include "master/daemon.h"
 #include "master/master.h"
-#include "master/tags.h"
-#include "net/handed.h"
-#include "os/fd.h"
-#include "os/signal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- writing --------------------------------------------------------------------------
  */

@@ -29,10 +29,8 @@
 #include "os/notify.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 enum {
     OTHERS = PF_STATE_LISTENERS_MAX + PF_STATE_FILES_MAX + PF_STATE_FD_COUNT_OF + 2,

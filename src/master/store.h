@@ -14,7 +14,7 @@ struct pf_master;
 /* What is stored of the worker in a slot. */
 struct pf_stored_worker {
     uint64_t birth; /* 0: nothing */
-    bool again;     /* it was a master before this one */
+    bool again;     /* a master before this one stored it: offer it once more */
     bool channel, wire, departures;
 };
 
@@ -52,9 +52,8 @@ struct pf_store {
 unsigned pf_store_room(unsigned capacity);
 
 /* keeper: the socket to it (borrowed), or -1. Otherwise, if wanted, the service manager
- * that the herald speaks to is asked. What setup.from says is stored is
- * replaced and removed as the rest. 0 or -ENOMEM. Closing accepts a store that failed to
- * open. */
+ * that the herald speaks to is asked. What setup.from says is stored is replaced and
+ * removed as the rest. 0 or -ENOMEM. Closing accepts a store that failed to open. */
 PF_MUST_USE int pf_store_open(struct pf_master *m, int keeper, bool wanted);
 void pf_store_close(struct pf_store *s);
 

@@ -37,17 +37,13 @@
 #include "master/tags.h"
 #include "net/handed.h"
 #include "net/tls.h"
-#include "os/clock.h"
 #include "os/fd.h"
-#include "os/memory.h"
 #include "os/signal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -466,8 +462,8 @@ pf_upgrade_begin(struct pf_master *m)
     give_up_return(m);
 }
 
-/* ---- workers alone, or where there is no next program
- * ---------------------------------------------------- */
+/* ---- workers alone --------------------------------------------------------------------
+ */
 
 static void
 begin_replacing(struct pf_master *m)

@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 struct pf_master;
-struct pf_master_setup;
 
 /* Where a reload is. */
 enum pf_upgrade_stage {

@@ -26,7 +26,6 @@
  * Deliberately absent: accepting, options of connections, and what becomes of the sockets
  * nobody asks for (net/handed.c). */
 #include "base/address.h"
-#include "base/text.h"
 #include "net/handed.h"
 #include "net/listener.h"
 #include "net/path.h"
@@ -126,8 +125,7 @@ count_covered(struct opening *o, struct pf_listener *l)
     return 0;
 }
 
-/* ---- TCP and UDP
- * ------------------------------------------------------------------------------
+/* ---- TCP and UDP ----------------------------------------------------------------------
  */
 
 /* Does l, bound to a, already do what t asks for? From outside, half of a dual-stack
@@ -216,12 +214,12 @@ make_socket(const struct opening *o, const struct pf_target *t,
 /* ---- refusals -------------------------------------------------------------------------
  */
 
-/* The listener of ours that has this port, if any: then the neighbour to blame is us. */
+/* The listener of ours that has this port, if any: then the neighbour to blame is us. Only
+ * one of an earlier endpoint: those of the same one do not collide. */
 static const struct pf_listener *
 find_port_owner(const struct opening *o)
 {
-    for (unsigned i = 0; i < o->first;
-         i++) { /* of earlier endpoints: ours do not collide */
+    for (unsigned i = 0; i < o->first; i++) {
         const struct pf_listener *l = &o->ls->table[i];
         if (o->port != 0 && !pf_proto_differ(l->proto, o->endpoint->proto) &&
             pf_listener_port(l) == o->port)

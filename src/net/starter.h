@@ -14,7 +14,8 @@
  * socket nor a bound datagram socket. */
 PF_MUST_USE int pf_starter_ports(struct pf_listeners *ls, struct pf_error *error);
 
-/* The how manieth server this is that start_server has started; 0: it was not it. */
+/* Which of those that start_server has started this server is, counted from 1; 0: it was
+ * started by somebody else. */
 unsigned pf_starter_generation(void);
 
 #endif
