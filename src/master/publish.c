@@ -127,8 +127,8 @@ copy_line(struct pf_master *m, unsigned slot)
 
     if (!s || pf_score_glance(&s->score, &line) != 0 || line.updated == child->copied)
         return;
-    child->copied = line.updated;
-    (void)write_file(m, slot, &line); /* it was told if it cannot be */
+    if (write_file(m, slot, &line)) /* or in a later turn; it was told that it cannot be */
+        child->copied = line.updated;
 }
 
 void

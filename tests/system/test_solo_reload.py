@@ -148,7 +148,7 @@ def test_a_stop_during_the_check(site):
     s = started(site)
     site.break_code("hangs when loaded")
     site.hang_up()
-    s.wait_log("reload 1 .*checking")
+    s.wait_until(lambda: children_of(s.pid), "the check")
     (check,) = children_of(s.pid)
     assert s.stop(SIGTERM) == 0
     s.wait_until(lambda: not is_alive(check), "the end of the check")

@@ -93,7 +93,8 @@ let_child_say(const char *text, int apart)
     if (child == 0) {
         if (apart && setpgid(0, 0) < 0)
             abort();
-        say_and_wait(text);
+        say(text, -1); /* and be there until somebody has looked: sd_notify_barrier(3) */
+        say_and_wait("BARRIER=1");
         _exit(0);
     }
     (void)waitpid(child, NULL, 0);
