@@ -77,7 +77,7 @@ accept_state(struct pf_state *s)
  */
 
 static void
-take(int fd)
+take(int fd, int cause)
 {
     struct pf_state *s = pf_memory_new(sizeof *s);
 
@@ -89,7 +89,11 @@ take(int fd)
     if (pf_state_open(s, fd, &fault) < 0)
         s->kind = PF_STATE_ADOPT; /* there is nobody to go back to */
     pf_fd_close(&fd);
+    if (cause >= 0)
+        pf_succession_explain(s, cause);
     accept_state(s);
+    if (s->kind == PF_STATE_TRIAL)
+        pf_succession_secure(s, pf_image_here());
 }
 
 /* ---- handed in by name, by whoever kept it while there was no master ------------------
@@ -224,13 +228,15 @@ look_for_kept(void)
 /* ---- what there is --------------------------------------------------------------------
  */
 
+/* "FD", or after the crash of a program on trial "FD:CAUSE". */
 static void
 look_for_state(const char *text)
 {
-    uint64_t number = 0;
+    int fd = -1;
+    int cause = -1;
 
-    if (pf_text_number(text, &number) == 0 && number <= INT_MAX)
-        take((int)number);
+    if (sscanf(text, "%d:%d", &fd, &cause) >= 1 && fd >= 0)
+        take(fd, cause);
     else
         (void)pf_error_set(&fault, PREFORK_EXIT_CONFIG, EINVAL,
                            "environment variable %s: \"%.80s\" is no descriptor",

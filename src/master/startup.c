@@ -11,7 +11,9 @@
 #include "master/solo.h"
 #include "net/handed.h"
 #include "net/starter.h"
+#include "os/clock.h"
 #include "os/fd.h"
+#include "os/lifeline.h"
 #include "os/memory.h"
 #include "os/process.h"
 #include "os/signal.h"
@@ -228,6 +230,7 @@ tell_ready_alone(void *context)
 {
     struct pf_startup *s = context;
 
+    pf_lifeline_close();
     pf_listeners_commit(s->listeners, note, NULL);
     (void)pf_listeners_retire(s->listeners, true);
     if (s->from)
@@ -345,6 +348,7 @@ give_back(struct pf_startup *s)
     pf_prepare_return(s);
     pf_prepare_forget_score(s);
     pf_daemon_forget(&s->daemonized);
+    pf_daemon_forget(&s->before);
     if (s->from->kind != PF_STATE_TRIAL)
         return;
     pf_signal_hand_over();
@@ -355,6 +359,7 @@ give_back(struct pf_startup *s)
 static void
 serve(struct pf_startup *s)
 {
+    pf_lifeline_limit(pf_time_after(pf_clock_now(), s->config->policy.reload_timeout));
     if (pf_prepare(s) == 0)
         s->config->daemon.alone ? run_alone(s) : run(s);
     if (s->error->exit_code != PREFORK_EXIT_OK && s->from)

@@ -10,6 +10,7 @@
 
 #include "net/handed.h"
 #include "os/fd.h"
+#include "os/lifeline.h"
 #include "os/memory.h"
 #include "os/signal.h"
 
@@ -158,6 +159,85 @@ pf_succession_executable(const struct pf_state *s)
     return -1;
 }
 
+/* ---- after a crash ----------------------------------------------------------------------
+ */
+
+struct collection {
+    int *fds;
+    unsigned count;
+};
+
+static void
+count_fd(void *context, int *fd)
+{
+    (void)fd;
+    ++*(unsigned *)context;
+}
+
+static void
+collect(void *context, int *fd)
+{
+    struct collection *c = context;
+
+    if (*fd >= 0)
+        c->fds[c->count++] = *fd;
+}
+
+/* The state as it came, but for what it is to be; or a negative errno. */
+static int
+seal_return(struct pf_state *s)
+{
+    const enum pf_state_kind kind = s->kind;
+    size_t bytes = pf_state_bytes(s->worker_count);
+    char *text = pf_memory_new(bytes);
+    int fd;
+
+    s->kind = PF_STATE_ROLLBACK;
+    fd = text ? pf_state_seal(s, text, bytes) : -ENOMEM;
+    s->kind = kind;
+    pf_memory_free(text, bytes);
+    return fd;
+}
+
+void
+pf_succession_secure(struct pf_state *s, const struct pf_image *image)
+{
+    unsigned most = 0;
+    struct collection c = {.count = 0};
+    struct pf_lifeline way = {.image = image,
+                              .exe = pf_succession_executable(s),
+                              .name = PF_SUCCESSION_VARIABLE,
+                              .fd = seal_return(s)};
+
+    pf_state_each_fd(s, count_fd, &most);
+    c.fds = pf_memory_new((most + 1) * sizeof *c.fds);
+    if (c.fds)
+        pf_state_each_fd(s, collect, &c);
+    way.others = c.fds;
+    way.count = c.count;
+    if (way.fd >= 0 && (way.exe < 0 || !c.fds || pf_lifeline_open(&way) < 0))
+        pf_fd_close(&way.fd);
+    pf_memory_free(c.fds, (most + 1) * sizeof *c.fds);
+}
+
+void
+pf_succession_explain(struct pf_state *s, int cause)
+{
+    if (cause == PF_LIFELINE_EXIT)
+        (void)snprintf(s->reason, sizeof s->reason,
+                       "the new program ended while it took over");
+    else if (cause == PF_LIFELINE_LATE)
+        (void)snprintf(s->reason, sizeof s->reason,
+                       "the new program did not take over in time (reload_timeout)");
+    else
+        (void)snprintf(s->reason, sizeof s->reason,
+                       "the new program was ended by SIG%s while it took over",
+                       pf_signal_name(cause));
+}
+
+/* ---- back -------------------------------------------------------------------------------
+ */
+
 void
 pf_succession_return(struct pf_state *s, const struct pf_image *image, const char *reason)
 {
@@ -165,6 +245,7 @@ pf_succession_return(struct pf_state *s, const struct pf_image *image, const cha
     char *text = pf_memory_new(bytes);
     int exe = pf_succession_executable(s);
 
+    pf_lifeline_close();
     s->kind = PF_STATE_ROLLBACK;
     (void)snprintf(s->reason, sizeof s->reason, "%s", reason);
     if (text && exe >= 0)

@@ -63,6 +63,13 @@ int pf_succession_exec(const struct pf_succession *s, const struct pf_image *ima
 /* The descriptor of the program that has to come back; -1: there is none. */
 int pf_succession_executable(const struct pf_state *s);
 
+/* From here until pf_lifeline_close() a crash of this program, which is on trial, executes
+ * the one before, with the state as it came. Without room for that, it does not. */
+void pf_succession_secure(struct pf_state *s, const struct pf_image *image);
+
+/* In the one before: what became of the other one (os/lifeline.h). */
+void pf_succession_explain(struct pf_state *s, int cause);
+
 /* In a process that cannot go on with what it took over: execute the program that was here
  * before, with the state as it came, and the reason. Returns if there is none, or it cannot
  * be executed. */

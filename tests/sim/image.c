@@ -4,6 +4,7 @@
  * these names is the end of the run. */
 #include "base/attr.h"
 #include "net/handed.h"
+#include "os/lifeline.h"
 #include "os/process.h"
 
 #include <stdlib.h>
@@ -25,11 +26,13 @@ NEVER(pf_fd_limit_at_start);
 NEVER(pf_fd_set_cloexec);
 NEVER(pf_image_exec);
 NEVER(pf_image_leave);
+NEVER(pf_lifeline_open);
 NEVER(pf_listener_describe);
 NEVER(pf_listeners_give_back);
 NEVER(pf_listeners_retire);
 NEVER(pf_process_adopt);
 NEVER(pf_process_die_with_parent);
+NEVER(pf_process_ends_by);
 NEVER(pf_process_exit);
 NEVER(pf_process_lead_group);
 NEVER(pf_process_watch);
@@ -37,6 +40,11 @@ NEVER(pf_signal_at_start);
 NEVER(pf_signal_forget);
 NEVER(pf_signal_hand_over);
 NEVER(pf_signal_take_back);
+
+void
+pf_lifeline_close(void)
+{
+}
 
 /* Nothing was left by another master. */
 void

@@ -21,16 +21,26 @@ POOL = {"min_servers": 3, "max_servers": 6}
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
+# What is said of code that breaks in the master, after its check.
+TAKE_OVER = {
+    "crashes before its loop": "the new program was ended by SIGABRT while it took over",
+    "overflows its stack": "the new program was ended by SIGSEGV while it took over",
+    "hangs before its loop": r"the new program did not take over in time \(reload_timeout\)",
+    "ends before its loop": "the new program ended while it took over",
+    "refuses before its loop": "pre_loop_hook refused",
+}
+
+
 @pytest.mark.parametrize("how", BROKEN_CODE)
 @pytest.mark.parametrize("shape", ["program", "so"])
 def test_code_that_is_broken(site, shape, how):
-    """Found by the check or by the trial."""
+    """Found by the check, while it takes over, or by the trial."""
     site = site(shape)
     hangs = {"reload_timeout": 2, "start_timeout": 3} if how.startswith("hangs") else {}
     site.start(**POOL, **hangs)
     site.break_code(how)
     by_name = how == "lacks a symbol" and shape == "so"
-    fail_and_recover(site, "nobody_has_this" if by_name else "")
+    fail_and_recover(site, "nobody_has_this" if by_name else TAKE_OVER.get(how, ""))
 
 
 def test_a_shared_object_that_is_none(site):

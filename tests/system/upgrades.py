@@ -36,6 +36,10 @@ BROKEN_CODE = {
     "crashes in its init": ["-DINIT=abort()"],
     "hangs in its init": ["-DINIT=pause()"],
     "refuses before its loop": ["-DLATE=return -1"],
+    "crashes before its loop": ["-DLATE=abort()"],
+    "hangs before its loop": ["-DLATE=pause()"],
+    "ends before its loop": ["-DLATE=exit(0)"],
+    "overflows its stack": ["-DLATE=sink(1)"],
     "lacks a symbol": ["-DMISSING"],
 }
 

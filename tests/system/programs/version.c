@@ -20,6 +20,7 @@
  *     LOOP      if it is set, workers have a main_loop instead of connections
  *     SLOW      milliseconds
  *     GATE      child_init_hook waits while somebody locks this path (flock(2))
+ *     CLOSING   if it is set, restart_close_hook calls prefork_stop()
  *     BIRTHS    child_init_hook appends "VERSION PID" to this path, before the gate
  *     EVENTS    to this path the master appends "VERSION gone PID" when the client of PID
  *               has gone, and "VERSION heard TEXT" and "VERSION read TEXT" of what a
@@ -101,6 +102,26 @@ be_born(struct prefork_worker *w, void *data)
 #endif
     pass_gate();
     return 0;
+}
+
+int sink(int depth); /* deeper and deeper */
+
+int
+sink(int depth)
+{
+    volatile char room[65536];
+
+    room[depth % sizeof room] = (char)depth;
+    return sink(depth + 1) + room[depth % sizeof room];
+}
+
+/* In the master, before another program takes its place. */
+static void
+be_replaced(void *data)
+{
+    (void)data;
+    if (getenv("CLOSING"))
+        prefork_stop("the hook says so");
 }
 
 static int
@@ -191,6 +212,7 @@ loop(struct prefork_worker *w, void *data)
 static struct prefork_app app = {
     .name = "version",
     .pre_loop_hook = be_ready,
+    .restart_close_hook = be_replaced,
     .child_init_hook = be_born,
     .on_client_disconnect = gone,
     .parent_read_hook = hear,
