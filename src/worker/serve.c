@@ -442,13 +442,26 @@ do_duty(struct prefork_worker *w, const struct pf_wait_event *events, unsigned c
         take_any(w);
 }
 
-/* Asked to leave at the moment of being woken: somebody else has to be. */
+/* Of a socket that was inherited another server may have workers, whom our bell does not
+ * reach. */
+static bool
+take_inherited(struct prefork_worker *w)
+{
+    for (unsigned i = 0; i < w->heritage.listeners->count; i++) {
+        if (listener(w, i)->inherited && take(w, i, true))
+            return true;
+    }
+    return false;
+}
+
+/* Asked to leave at the moment of being woken: somebody else has to be, or there may be
+ * nobody else. */
 static void
 decline(struct prefork_worker *w, const struct pf_wait_event *events, unsigned count)
 {
     if (has(events, count, TURN_TAG))
         pf_wake_ring(w->heritage.turn.bell);
-    if (count > 1)
+    if (count > 1 && !take_inherited(w))
         pass_on(w);
 }
 
