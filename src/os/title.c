@@ -15,6 +15,12 @@
 
 #define STATE_BYTES 4
 
+static const char state_words[][STATE_BYTES] = {
+    [PF_TITLE_INIT] = {'i', 'n', 'i', 't'},
+    [PF_TITLE_IDLE] = {'i', 'd', 'l', 'e'},
+    [PF_TITLE_BUSY] = {'b', 'u', 's', 'y'},
+};
+
 static char *title;      /* where argv[0] was */
 static char *title_end;  /* one past the last of the arguments that were there */
 static char *state_word; /* in the title, or NULL */
@@ -59,9 +65,9 @@ pf_title_set_worker(const char *name, const char *role)
 {
     char expected[256];
     char text[64];
-    int length = snprintf(expected, sizeof expected, "%s: %s idle", name, role);
+    int length = snprintf(expected, sizeof expected, "%s: %s init", name, role);
 
-    (void)snprintf(text, sizeof text, "%s idle", role);
+    (void)snprintf(text, sizeof text, "%s init", role);
     pf_title_set(name, text);
     if (title && length > 0 && (size_t)length < sizeof expected &&
         strcmp(title, expected) == 0)
@@ -69,8 +75,8 @@ pf_title_set_worker(const char *name, const char *role)
 }
 
 void
-pf_title_state(bool busy)
+pf_title_state(enum pf_title_state state)
 {
     if (state_word)
-        memcpy(state_word, busy ? "busy" : "idle", STATE_BYTES);
+        memcpy(state_word, state_words[state], STATE_BYTES);
 }

@@ -154,13 +154,25 @@ follow_outlets(struct prefork_worker *w)
                          });
 }
 
+static enum pf_title_state
+title_state(const struct prefork_worker *w)
+{
+    switch (atomic_load_explicit(&w->heritage.seat.slot->state, memory_order_relaxed)) {
+    case PF_BOARD_STARTING: return PF_TITLE_INIT;
+    case PF_BOARD_IDLE: return PF_TITLE_IDLE;
+    default: return PF_TITLE_BUSY;
+    }
+}
+
 void
 pf_worker_title(const struct prefork_worker *w)
 {
-    if (w->heritage.dequeue)
+    if (w->heritage.dequeue) {
         pf_title_set(w->heritage.recipe->name, "dequeue");
-    else
-        pf_title_set_worker(w->heritage.recipe->name, w->role);
+        return;
+    }
+    pf_title_set_worker(w->heritage.recipe->name, w->role);
+    pf_title_state(title_state(w));
 }
 
 void
@@ -182,7 +194,7 @@ pf_worker_say_idle(struct prefork_worker *w)
     pf_board_say_idle(&w->heritage.seat, pf_clock_now_coarse());
     pf_worker_score(w, PF_SCORE_IDLE);
     if (!w->labelled)
-        pf_title_state(false);
+        pf_title_state(PF_TITLE_IDLE);
 }
 
 void
@@ -192,7 +204,7 @@ pf_worker_say_busy(struct prefork_worker *w, unsigned accepted)
         return;
     pf_board_say_busy(&w->heritage.seat, pf_clock_now_coarse(), accepted);
     if (!w->labelled)
-        pf_title_state(true);
+        pf_title_state(PF_TITLE_BUSY);
 }
 
 static void
