@@ -112,18 +112,28 @@ pf_pool_outdate(struct pf_pool *pool)
     pf_pool_outdate_range(pool, 0, pool->births);
 }
 
+/* Between two ranges there may be a generation that is to stay. Those of the older range
+ * that were all asked need nobody to remember them. */
+static bool
+has_to_merge(const struct pf_pool *pool, uint64_t after)
+{
+    return pf_rollover_is_on(pool) &&
+           (after < pool->outdated || pf_rollover_pending(pool) > 0);
+}
+
 void
 pf_pool_outdate_range(struct pf_pool *pool, uint64_t after, uint64_t last)
 {
     bool is_on = pf_rollover_is_on(pool);
+    bool merges = has_to_merge(pool, after);
     struct tally t;
 
     pool->rollover.size = size_now(pool, is_on);
     if (!is_on)
         pool->rollover.surge = 1;
     pool->outdated_after =
-        is_on && pool->outdated_after < after ? pool->outdated_after : after;
-    pool->outdated = is_on && pool->outdated > last ? pool->outdated : last;
+        merges && pool->outdated_after < after ? pool->outdated_after : after;
+    pool->outdated = merges && pool->outdated > last ? pool->outdated : last;
     t = count(pool);
     pool->rollover.alive = t.alive;
     if (t.older == 0)

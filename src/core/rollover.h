@@ -14,10 +14,10 @@
 /* Everybody who lives now is to be replaced, one at a time. */
 void pf_pool_outdate(struct pf_pool *pool);
 
-/* The same for births after one number up to another. While workers of an older range live,
- * the two become one that holds both. Above an older generation that goes on (after > 0)
- * the size that is kept is that one's: those in the range failed, and nobody takes their
- * place. */
+/* The same for births after one number up to another. While somebody of an older range was
+ * not asked to leave yet, the two become one that holds both. Above an older generation
+ * that goes on (after > 0) the size that is kept is that one's: those in the range failed,
+ * and nobody takes their place. */
 void pf_pool_outdate_range(struct pf_pool *pool, uint64_t after, uint64_t last);
 
 /* An outdated worker lives, serving or on its way out. */

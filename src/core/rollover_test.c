@@ -278,6 +278,24 @@ a_failed_generation_just_leaves(void **state)
     assert_int_equal(f.pool.start.streak, 0); /* it says nothing of the others */
 }
 
+/* Between those that failed and those that are on their way out already. */
+static void
+a_generation_between_two_ranges_stays(void **state)
+{
+    static struct fixture f;
+
+    (void)state;
+    draw(&f, &dynamic, "b");
+    pf_pool_outdate(&f.pool);
+    bring_all(&f, "ii");
+    pf_pool_asked(&f.pool, 0, PF_REASON_OUTDATED, NOW); /* and it takes its time */
+    bring_all(&f, "s");
+    pf_pool_outdate_range(&f.pool, 3, 4);
+    assert_true(f.pool.outdated_after == 3 && f.pool.outdated == 4);
+    assert_false(pf_pool_is_outdated(&f.pool, &f.slots[1]));
+    assert_string_equal(plan(&f, NOW), "ask3");
+}
+
 static void
 ranges_become_one(void **state)
 {
@@ -363,6 +381,7 @@ main(void)
         cmocka_unit_test(a_surplus_is_not_replaced),
         cmocka_unit_test(a_second_restart_takes_them_all),
         cmocka_unit_test(a_failed_generation_just_leaves),
+        cmocka_unit_test(a_generation_between_two_ranges_stays),
         cmocka_unit_test(ranges_become_one),
         cmocka_unit_test(max_servers_is_for_those_that_stay),
         cmocka_unit_test(who_does_not_leave_is_ended),

@@ -57,19 +57,33 @@ struct field {
     }
 
 static const struct field server_fields[] = {
-    FIELD(UNSIGNED, pf_state, kind),       FIELD(TEXT, pf_state, name),
-    FIELD(NUMBER, pf_state, pid),          FIELD(LONG, pf_state, generation),
-    FIELD(LONG, pf_state, reload),         FIELD(LONG, pf_state, stored),
-    FIELD(UNSIGNED, pf_state, wanted),     FIELD(TEXT, pf_state, reason),
-    FIELD(LONG, pf_state, mask),           FIELD(LONG, pf_state, nofile_soft),
-    FIELD(LONG, pf_state, nofile_hard),    FIELD(TIME, pf_state, watchdog),
-    FIELD(FLAG, pf_state, forked),         FIELD(TEXT, pf_state, pid_file),
-    FIELD(TEXT, pf_state, score_file),     FIELD(LONG, pf_state, score_number),
-    FIELD(UNSIGNED, pf_state, score_used), FIELD(UNSIGNED, pf_state, slots),
-    FIELD(UNSIGNED, pf_state, slot_bytes), FIELD(LONG, pf_state, births),
-    FIELD(LONG, pf_state, outdated_after), FIELD(LONG, pf_state, outdated),
-    FIELD(LONG, pf_state, requests),       FIELD(UNSIGNED, pf_state, size),
-    FIELD(UNSIGNED, pf_state, surge),      FIELD(UNSIGNED, pf_state, max_servers),
+    FIELD(UNSIGNED, pf_state, kind),
+    FIELD(TEXT, pf_state, name),
+    FIELD(NUMBER, pf_state, pid),
+    FIELD(LONG, pf_state, generation),
+    FIELD(LONG, pf_state, reload),
+    FIELD(LONG, pf_state, stored),
+    FIELD(UNSIGNED, pf_state, wanted),
+    FIELD(TEXT, pf_state, reason),
+    FIELD(LONG, pf_state, mask),
+    FIELD(LONG, pf_state, nofile_soft),
+    FIELD(LONG, pf_state, nofile_hard),
+    FIELD(TIME, pf_state, watchdog),
+    FIELD(FLAG, pf_state, forked),
+    FIELD(TEXT, pf_state, pid_file),
+    FIELD(TEXT, pf_state, score_file),
+    FIELD(LONG, pf_state, score_number),
+    FIELD(UNSIGNED, pf_state, score_used),
+    FIELD(UNSIGNED, pf_state, slots),
+    FIELD(UNSIGNED, pf_state, slot_bytes),
+    FIELD(LONG, pf_state, births),
+    FIELD(LONG, pf_state, outdated_after),
+    FIELD(LONG, pf_state, outdated),
+    FIELD(LONG, pf_state, births_at_failure),
+    FIELD(LONG, pf_state, requests),
+    FIELD(UNSIGNED, pf_state, size),
+    FIELD(UNSIGNED, pf_state, surge),
+    FIELD(UNSIGNED, pf_state, max_servers),
 };
 
 static const struct field listener_fields[] = {
@@ -101,6 +115,7 @@ static const struct field worker_fields[] = {
     FIELD(FLAG, pf_state_worker, exempt),     FIELD(NUMBER, pf_state_worker, channel),
     FIELD(NUMBER, pf_state_worker, wire),     FIELD(NUMBER, pf_state_worker, departures),
     FIELD(LONG, pf_state_worker, score),      FIELD(UNSIGNED, pf_state_worker, log_kind),
+    FIELD(FLAG, pf_state_worker, adopted),
 };
 
 /* A line's word, and what it is about: one struct, or the next of a table in the state. */

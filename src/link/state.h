@@ -97,6 +97,7 @@ struct pf_state_worker {
     uint64_t birth;
     pf_time born, asked, signalled;
     bool was_ready, exempt;
+    bool adopted;                  /* it is no child of the master */
     int channel, wire, departures; /* -1: none */
     unsigned log_kind;             /* of the log that it writes: enum pf_log_kind */
     uint64_t score; /* number of the scoreboard's file that it writes to; 0: to none */
@@ -127,7 +128,7 @@ struct pf_state {
 
     unsigned slots;      /* of the board */
     unsigned slot_bytes; /* of a slot's struct there: the same program must mean the same */
-    uint64_t births, outdated_after, outdated, requests;
+    uint64_t births, births_at_failure, outdated_after, outdated, requests;
     unsigned size, surge; /* while they are replaced: of the pool, and above it */
     unsigned max_servers;
 

@@ -115,6 +115,29 @@ open_control(struct pf_master *m)
         pf_control_open(m);
 }
 
+/* What was handed over is still there for whoever goes on with it. */
+static void
+forget_handed(struct pf_master *m)
+{
+    if (!m->setup.from)
+        return;
+    m->wake = -1;
+    m->pass = -1;
+    m->notices = -1;
+    m->board.pages.fd = -1;
+    m->board.shared.fd = -1;
+}
+
+static int
+fail_to_open(struct pf_master *m, int r, struct pf_error *error)
+{
+    forget_handed(m);
+    pf_master_close(m);
+    return pf_error_set(error, PREFORK_EXIT_SYSTEM, -r,
+                        "cannot set up a pool of up to %u workers: %s",
+                        m->policy.max_servers, strerror(-r));
+}
+
 int
 pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
                struct pf_error *error)
@@ -154,12 +177,8 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
         r = pf_master_open_patrol(m);
     if (r == 0 && pf_master_runs_programs(m))
         r = pf_process_adopt_orphans();
-    if (r < 0) {
-        pf_master_close(m);
-        return pf_error_set(error, PREFORK_EXIT_SYSTEM, -r,
-                            "cannot set up a pool of up to %u workers: %s",
-                            setup->policy->max_servers, strerror(-r));
-    }
+    if (r < 0)
+        return fail_to_open(m, r, error);
     m->now = pf_clock_now();
     m->deadline = m->now;
     open_pool(m);

@@ -109,21 +109,20 @@ open_logs(struct pf_startup *s)
     return blame(s, r, "access_log_path", 0);
 }
 
-/* The service manager started this process, or the one that went before. */
+/* The service manager started this process, or the one whose place it has taken. */
 static void
 open_herald(struct pf_startup *s)
 {
-    pf_herald_open(&s->herald);
-    s->herald.forked = s->daemonized.verdict >= 0;
+    if (s->from && s->from->kind != PF_STATE_ADOPT) {
+        s->herald = (struct pf_herald){.fd = s->from->fds[PF_STATE_FD_NOTIFY],
+                                       .watchdog = s->from->watchdog,
+                                       .forked = s->from->forked,
+                                       .said = PF_HERALD_RELOADING};
+    } else {
+        pf_herald_open(&s->herald);
+        s->herald.forked = s->daemonized.verdict >= 0;
+    }
     s->herald.main = s->keeper >= 0 ? getppid() : getpid();
-    if (!s->from)
-        return;
-    pf_herald_close(&s->herald);
-    s->herald = (struct pf_herald){.fd = s->from->fds[PF_STATE_FD_NOTIFY],
-                                   .watchdog = s->from->watchdog,
-                                   .forked = s->from->forked,
-                                   .main = s->keeper >= 0 ? getppid() : getpid(),
-                                   .said = PF_HERALD_RELOADING};
 }
 
 /* The file that the master before has, if there it is to stay. */
@@ -425,6 +424,18 @@ check_alone(struct pf_startup *s)
                         "and start it again");
 }
 
+/* A board that means something else here cannot be gone on with. */
+static int
+check_board(struct pf_startup *s)
+{
+    if (s->from->slots == 0 || s->from->slot_bytes == sizeof(struct pf_board_slot))
+        return 0;
+    return pf_error_set(s->error, PREFORK_EXIT_UNAVAILABLE, EBADMSG,
+                        "this program cannot look after the workers that live, because it "
+                        "has another layout of what they share with their master; stop the "
+                        "server and start it again");
+}
+
 int
 pf_prepare_check(struct pf_startup *s)
 {
@@ -433,6 +444,8 @@ pf_prepare_check(struct pf_startup *s)
     s->listeners->rehearsal = true;
     if (r == 0)
         r = check_alone(s);
+    if (r == 0)
+        r = check_board(s);
     if (r == 0)
         r = pf_privileges_check(s->config, !s->from, s->error);
     if (r == 0) {
@@ -567,6 +580,7 @@ pf_prepare_undo(struct pf_startup *s)
     if (s->from && s->from->kind != PF_STATE_CHECK)
         remove_handed_score(s);
     pf_daemon_finish(&s->daemonized);
+    pf_daemon_finish(&s->before);
     if (pf_daemon_tell(&s->daemonized, s->error->exit_code, s->error->text))
         s->error->text[0] = '\0'; /* said: not twice */
 }

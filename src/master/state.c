@@ -13,6 +13,7 @@
 #include "log/log.h"
 #include "log/outlet.h"
 #include "master/master.h"
+#include "os/fd.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -61,6 +62,7 @@ fill_pool(const struct pf_master *m, struct pf_state *s)
 
     s->max_servers = m->policy.max_servers;
     s->births = pool->births;
+    s->births_at_failure = pool->births_at_failure;
     s->outdated_after = pool->outdated_after;
     s->outdated = pool->outdated;
     s->size = pool->rollover.size;
@@ -90,6 +92,7 @@ describe_worker(const struct pf_master *m, unsigned slot)
         .signalled = p->signalled,
         .was_ready = p->was_ready,
         .exempt = p->exempt,
+        .adopted = child->process.adopted,
         .channel = child->channel,
         .wire = child->wire,
         .departures = child->departures,
@@ -189,15 +192,28 @@ is_sane(const struct pf_master *m, const struct pf_state_worker *w)
            w->reason < PF_REASON_COUNT_OF && m->pool.slots[w->slot].life == PF_LIFE_VACANT;
 }
 
-/* A child that has ended is still there, until it is reaped. */
+/* A child that has ended is still there, until it is reaped. Somebody else's child stays
+ * that over every exec. */
 static int
 find_process(const struct pf_state *s, const struct pf_state_worker *w,
              struct pf_process *ret_process)
 {
-    if (s->kind == PF_STATE_ADOPT)
+    if (s->kind == PF_STATE_ADOPT || w->adopted)
         return pf_process_adopt(w->pid, w->start, ret_process);
     *ret_process = (struct pf_process){.pid = w->pid, .pidfd = pf_process_watch(w->pid)};
     return ret_process->pidfd < 0 ? -ESRCH : 0;
+}
+
+/* If it lives it leaves, because nobody has the other end of its channel. */
+static void
+leave_out(const struct pf_state_worker *w, struct pf_process *process, int r)
+{
+    int ends[] = {w->channel, w->wire, w->departures, process->pidfd};
+
+    pf_log(PREFORK_LOG_WARNING, "worker %d is not taken over: %s", (int)w->pid,
+           strerror(-r));
+    for (unsigned i = 0; i < PF_COUNT(ends); i++)
+        pf_fd_close(&ends[i]);
 }
 
 static void
@@ -209,14 +225,13 @@ adopt_worker(struct pf_master *m, const struct pf_state *s, const struct pf_stat
                                    .channel = w->channel,
                                    .wire = w->wire,
                                    .departures = w->departures};
-    struct pf_process process;
+    struct pf_process process = {.pidfd = -1};
     int r = is_sane(m, w) ? find_process(s, w, &process) : -EBADMSG;
 
     if (r == 0)
         r = pf_master_watch_child(m, &ends, &process);
     if (r < 0) {
-        pf_log(PREFORK_LOG_WARNING, "worker %d is not taken over: %s", (int)w->pid,
-               strerror(-r));
+        leave_out(w, &process, r);
         return;
     }
     *child = (struct pf_child){.process = process,
@@ -258,6 +273,7 @@ void
 pf_master_adopt_workers(struct pf_master *m, const struct pf_state *s)
 {
     m->pool.births = s->births;
+    m->pool.births_at_failure = s->births_at_failure;
     m->pool.requests_buried = s->requests;
     m->score_used = s->score_used;
     for (unsigned i = 0; i < s->worker_count; i++)

@@ -38,6 +38,7 @@
 #include "net/handed.h"
 #include "net/tls.h"
 #include "os/fd.h"
+#include "os/lifeline.h"
 #include "os/signal.h"
 
 #include <errno.h>
@@ -182,7 +183,18 @@ call(const struct pf_master *m, void (*hook)(void *data))
         hook(m->setup.recipe->app.data);
 }
 
-/* Forward. Returns if that is refused. */
+/* What a hook has asked for would be forgotten with the program. */
+static bool
+is_stopped(struct pf_master *m)
+{
+    pf_master_heed_desk(m);
+    if (m->pool.stop == PF_STOP_NONE)
+        return false;
+    m->deadline = m->now;
+    return true;
+}
+
+/* Forward. Returns if that is refused, or the server is to end. */
 static void
 become_next(struct pf_master *m)
 {
@@ -194,6 +206,10 @@ become_next(struct pf_master *m)
     pf_log(PREFORK_LOG_NOTICE, "reload %llu: starting %s in this process",
            (unsigned long long)u->number, m->setup.image->path);
     call(m, app->restart_close_hook);
+    if (is_stopped(m)) {
+        call(m, app->restart_open_hook);
+        return;
+    }
     pf_master_fill_state(m, u->next.state);
     u->next.state->kind = PF_STATE_TRIAL;
     u->next.state->fds[PF_STATE_FD_TICKETS] = pf_tls_hand_over(m->setup.listeners, m->now);
@@ -207,17 +223,31 @@ become_next(struct pf_master *m)
     fail(m, reason);
 }
 
+/* They leave because nobody has the other ends of their channels; or, after that, at once.
+ */
+static void
+see_off(struct pf_master *m)
+{
+    pf_time deadline = pf_time_after(m->now, EMPTYING_MAX);
+
+    for (unsigned i = 0; i < m->pool.used; i++)
+        pf_fd_close(&m->children[i].channel);
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        struct pf_process *process = &m->children[i].process;
+        if (!pf_life_alive(m->pool.slots[i].life))
+            continue;
+        if (!pf_process_ends_by(process, deadline))
+            pf_process_signal(process, SIGKILL);
+        pf_process_abandon(process);
+    }
+}
+
 /* Where there were no workers, nobody would look after those of the trial, and nobody could
  * be answered. */
 static void
 leave_alone(struct pf_master *m, struct pf_state *s)
 {
-    for (unsigned i = 0; i < m->pool.used; i++) {
-        if (!pf_life_alive(m->pool.slots[i].life))
-            continue;
-        pf_process_signal(&m->children[i].process, SIGKILL);
-        pf_process_abandon(&m->children[i].process);
-    }
+    see_off(m);
     pf_control_close(&m->control);
     s->worker_count = 0;
     s->waiter_count = 0;
@@ -277,6 +307,10 @@ go_back(struct pf_master *m, const char *reason)
     pf_log(PREFORK_LOG_ERROR, "reload %llu failed: %s; going back",
            (unsigned long long)u->number, reason);
     call(m, app->restart_close_hook);
+    if (is_stopped(m)) {
+        call(m, app->restart_open_hook);
+        return;
+    }
     pf_trial_cancel(&m->pool);
     pf_listeners_give_back(m->setup.listeners);
     if (m->setup.on_return)
@@ -445,6 +479,7 @@ pf_upgrade_begin(struct pf_master *m)
     struct pf_upgrade *u = &m->upgrade;
     const struct pf_state *from = m->setup.from;
 
+    pf_lifeline_close(); /* workers are next, and what becomes of them is seen */
     if (!from) {
         pf_listeners_commit(m->setup.listeners, note, NULL); /* what was left by another */
         return;
@@ -514,9 +549,11 @@ has_room(const struct pf_master *m)
 static bool
 may_begin(const struct pf_master *m)
 {
-    return m->upgrade.wanted != PF_UPGRADE_NOTHING && m->announced &&
-           (pf_rollover_pending(&m->pool) == 0 || has_room(m) ||
-            pf_backoff_cautious(&m->pool.start));
+    if (m->upgrade.wanted == PF_UPGRADE_NOTHING)
+        return false;
+    if (pf_backoff_cautious(&m->pool.start))
+        return true;
+    return m->announced && (pf_rollover_pending(&m->pool) == 0 || has_room(m));
 }
 
 static void

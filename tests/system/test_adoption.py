@@ -137,6 +137,30 @@ def test_a_manager_starts_the_next_master(server, manager):
     assert not any(is_alive(pid) for pid in workers)
 
 
+def test_the_next_master_speaks_to_the_manager_and_stores(server, manager):
+    """So a second death is no worse than the first."""
+    first = managed(server, manager)
+    port = ":".join(map(str, first.address))
+    gone, *stay = first.workers()
+    os.kill(first.pid, SIGKILL)
+    first.wait_exit()
+    ready = manager.pump().words.count("READY=1")
+    second = managed(server, manager, port=port)
+    second.wait_until(lambda: manager.pump().words.count("READY=1") == ready + 1, "READY=1")
+    stored = manager.names("prefork.w.")
+    os.kill(gone, SIGKILL)
+    second.wait_until(lambda: len(set(manager.names("prefork.w.")) - set(stored)) == 1 and
+                      len(manager.names("prefork.w.")) == 3, "the new worker in the store")
+    workers = {*stay, *second.workers()}
+    os.kill(second.pid, SIGKILL)
+    second.wait_exit()
+    third = managed(server, manager, port=port)
+    assert len(workers) == 3 and all(is_alive(pid) for pid in workers)
+    assert third.workers() == [], "nobody had to be born"
+    assert third.stop() == 0
+    assert not any(is_alive(pid) for pid in workers)
+
+
 def test_who_connects_during_a_restart_is_served(server, manager):
     """The queue is that of the listener, which the manager has kept."""
     first = managed(server, manager)

@@ -709,7 +709,7 @@ def test_a_job_that_may_not_be_read(spool, open_path):
 def test_a_lock_that_somebody_looks_at(spool):
     """A worker that is stopped between claim and end keeps its job as long as it lives."""
     s = spool.start(sizing="static", max_servers=2)
-    spool.put("x", "sleep 50")
+    spool.put("x", "sleep 3000")
     worker = spool.worker_of("x")
     os.kill(worker, SIGSTOP)
     for n in range(5):
@@ -717,7 +717,7 @@ def test_a_lock_that_somebody_looks_at(spool):
         spool.wait_result(f"j{n}", "1")
     assert spool.names("held") == ["x"]
     os.kill(worker, SIGCONT)
-    spool.wait_result("x", "slept 50 ms")
+    spool.wait_result("x", "slept 3000 ms")
     assert spool.deaths() == []
     assert s.stop() == 0
 

@@ -6,7 +6,7 @@ import re
 import resource
 import subprocess
 from pathlib import Path
-from signal import SIGABRT, SIGKILL, SIGTERM
+from signal import SIGKILL, SIGTERM
 
 import psutil
 import pytest
@@ -168,6 +168,19 @@ def test_root_does_not_come_back(server, open_path):
 # ---- a stop, or the end of the master, at each stage ----
 
 
+@pytest.mark.parametrize("broken", [None, "crashes in its init"])
+def test_a_stop_by_the_hook_before_the_exec(site, broken):
+    """Of the program that goes, forward or back: it is not forgotten with its memory."""
+    site = site()
+    s = site.start(**ONE, env={"CLOSING": "1"})
+    site.deploy_next()
+    waiting = site.start_reload()
+    assert ended(waiting)[0] == UNAVAILABLE
+    assert s.wait_exit() == 0
+    assert s.find_log("notice: .*the hook says so")
+    assert not s.find_log("version.* notice: reload 1: generation")
+
+
 def checking(site, **settings):
     """A server whose reload hangs in its check: who waits, and the pid of the check."""
     s = site.start(**ONE, **settings)
@@ -221,11 +234,11 @@ def test_a_new_master_that_crashes_without_a_keeper(site):
     site = site()
     s = site.start(**ONE)
     (worker,) = s.workers()
-    site.put(site.code, site.compile("broken", "-DLATE=abort()"))
+    site.put(site.code, site.compile("broken", "-DLATE=raise(SIGKILL)"))
     done = site.reload()
     assert (done.returncode, done.stderr) == (
         UNAVAILABLE, f"prefork reload: process {s.pid} has ended before the reload did\n")
-    assert s.wait_exit() == -SIGABRT
+    assert s.wait_exit() == -SIGKILL
     wait_until(lambda: not is_alive(worker), "the end of its worker")
 
 

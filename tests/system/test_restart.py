@@ -74,7 +74,8 @@ def test_nobody_leaves_before_somebody_else_is_ready(server, tmp_path):
     old = set(s.wait_workers(6, "idle"))
     gate.close()
     restart(s)
-    s.wait_until(lambda: len(lines(tmp_path / "births")) == 7, "one that starts")
+    s.wait_until(lambda: len(lines(tmp_path / "births")) == 7 and len(s.workers()) == 7,
+                 "one that starts")
     assert {ask_pid(s) for _ in range(20)} <= old
     assert old < set(s.workers())
     assert not s.find_log("asked to leave")

@@ -145,7 +145,7 @@ def test_campaign_a_thousand_reloads(site):
         assert settled(s, 4) == before
         after = (pss_kib(s.pid), rss_kib(s.pid))
     # what the master shares with others of its pages varies by some
-    assert all(b <= a + max(a * 0.05, 64) for a, b in zip(memory, after)), (memory, after)
+    assert all(b <= a + max(a * 0.05, 256) for a, b in zip(memory, after)), (memory, after)
     assert not census.lasting and not zombies_of(s.pid)
     print(f"PSS and RSS of the master: {memory} KiB, then {after}")
 
@@ -270,9 +270,11 @@ def test_a_worker_that_may_stay(site, clients):
     client, pid = held(site, clients)
     waiting = []
     for _ in range(2):
+        old = set(s.workers()) - {pid}
         site.deploy_next()
         waiting.append(site.start_reload())
         s.wait_until(lambda: site.serves() == site.version, "the new version")
+    s.wait_until(lambda: not old & set(s.workers()), "the end of the others")
     for _ in range(200):  # many times graceful_timeout
         assert site.serves() == site.version
     assert is_alive(pid)
@@ -304,7 +306,7 @@ def test_a_new_master_that_crashes(site):
     """After it took over: the keeper starts one of the old code."""
     site = site()
     s = site.start(**ONE, keeper=1)
-    site.put(site.code, site.compile("broken", "-DLATE=abort()"))
+    site.put(site.code, site.compile("broken", "-DLATE=raise(SIGKILL)"))
     assert site.reload().returncode != 0
     s.pid = wait_next_master(s, s.pid, 1)
     assert site.serves() == "v1"
