@@ -10,6 +10,13 @@
 #define PF_MUST_USE            __attribute__((warn_unused_result))
 #define PF_NORETURN            __attribute__((noreturn))
 
+/* What a worker writes stands together: a page that is written after the fork is a copy of
+ * its own from then on, so it is one page for all of these, and not one for each. The page
+ * begins with the one that is linked first, and what is large stands at its end. */
+#define PF_PER_WORKER_FIRST __attribute__((section("pf_per_worker"), aligned(4096)))
+#define PF_PER_WORKER       __attribute__((section("pf_per_worker")))
+#define PF_PER_WORKER_LARGE __attribute__((section("pf_per_worker_large")))
+
 #define PF_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Say which promise was broken, where, and abort. */

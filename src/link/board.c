@@ -37,7 +37,7 @@ static int
 open_notes(struct pf_board *b, int r)
 {
     b->hints = b->shared.memory;
-    b->notes = r < 0 ? NULL : pf_memory_new(b->capacity * sizeof *b->notes);
+    b->notes = r < 0 ? NULL : pf_memory_new_own(b->capacity * sizeof *b->notes);
     if (r == 0 && !b->notes)
         r = -ENOMEM;
     if (r < 0)
@@ -85,7 +85,7 @@ pf_board_close(struct pf_board *b)
 {
     pf_share_object_close(&b->shared);
     pf_share_pages_close(&b->pages);
-    pf_board_leave(b);
+    pf_memory_free(b->notes, b->capacity * sizeof *b->notes);
     *b = (struct pf_board){.pages.fd = -1, .shared.fd = -1};
 }
 
@@ -101,16 +101,8 @@ pf_board_fresh(struct pf_board *b, unsigned slot)
     return r;
 }
 
-void
-pf_board_leave(struct pf_board *b)
-{
-    pf_share_object_leave(&b->shared);
-    pf_memory_free(b->notes, b->capacity * sizeof *b->notes);
-    b->notes = NULL;
-}
-
 struct pf_board_slot *
-pf_board_claim(struct pf_board *b, unsigned slot)
+pf_board_claim(const struct pf_board *b, unsigned slot)
 {
     return pf_share_page_claim(&b->pages, slot);
 }

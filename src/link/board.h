@@ -99,11 +99,9 @@ void pf_board_adopt_slot(struct pf_board *b, unsigned slot, bool counted);
 /* Before a fork: a fresh page for this slot. 0 or a negative errno. */
 PF_MUST_USE int pf_board_fresh(struct pf_board *b, unsigned slot);
 
-/* In the worker, once: its own page, and no way to any other. NULL: no memory left. */
-struct pf_board_slot *pf_board_claim(struct pf_board *b, unsigned slot);
-
-/* In the worker: give up the master's private tables. */
-void pf_board_leave(struct pf_board *b);
+/* In the worker, once: its own page. There is no way to any other when the descriptor of
+ * the pages, which is left to the caller, is closed. NULL: no memory left. */
+struct pf_board_slot *pf_board_claim(const struct pf_board *b, unsigned slot);
 
 /* The master's view of a slot's page; NULL before its first worker. */
 struct pf_board_slot *pf_board_slot(const struct pf_board *b, unsigned slot);

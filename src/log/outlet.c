@@ -8,10 +8,11 @@
  * one standard error per process, too. */
 #include "log/outlet.h"
 
+#include "base/attr.h"
 static struct {
     struct pf_sink sink;
     struct pf_outlet_link link;
-} outlets[PF_OUTLET_COUNT] = {
+} outlets[PF_OUTLET_COUNT] PF_PER_WORKER = {
     [PF_OUTLET_LOG] = {.sink = PF_SINK_STDERR},
     [PF_OUTLET_ACCESS_LOG] = {.sink = PF_SINK_NOWHERE},
 };

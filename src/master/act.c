@@ -9,6 +9,7 @@
 #include "master/tags.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool
@@ -183,16 +184,27 @@ arm(struct pf_master *m, const struct pf_plan *plan)
         m->deadline = m->now;
 }
 
+static bool
+is_birth(const struct pf_plan *plan, unsigned i)
+{
+    return plan->actions[i].kind == PF_ACTION_BIRTH;
+}
+
+/* What hooks have printed is written before the first of several births, or each child
+ * would print it again (and see spawn.c). Not before each: stdio's locks are in a page of
+ * which every child would keep a copy. */
 void
 pf_master_act(struct pf_master *m, struct pf_plan *plan)
 {
     bool births = false;
 
     for (unsigned i = 0; i < plan->count; i++) {
-        if (plan->actions[i].kind == PF_ACTION_BIRTH && !births) {
+        if (is_birth(plan, i) && !births) {
             births = true;
             announce_births(m, plan);
         }
+        if (is_birth(plan, i) && (i == 0 || !is_birth(plan, i - 1)))
+            (void)fflush(NULL);
         plan->actions[i].done = act(m, &plan->actions[i]);
     }
     m->deadline = plan->count > 0 ? m->now : plan->deadline; /* the pool is another now */

@@ -10,6 +10,7 @@
 #include "master/checking.h"
 
 #include "os/fd.h"
+#include "os/memory.h"
 #include "os/signal.h"
 #include <prefork/prefork.h>
 
@@ -76,9 +77,11 @@ fork_check(struct pf_checking *c, const struct pf_succession *next,
     s->fds[PF_STATE_FD_PAGES] = -1;
     s->worker_count = 0;
     (void)fflush(NULL);
+    pf_memory_inherit(next->state, next->bytes, true);
     r = pf_process_fork(&c->child);
     if (r == 0)
         become_check(next, image);
+    pf_memory_inherit(next->state, next->bytes, false);
     return r < 0 ? r : 0;
 }
 

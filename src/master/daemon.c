@@ -26,8 +26,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <bsd/libutil.h>
-
 struct verdict {
     int exit_code;
     char text[PF_ERROR_TEXT_BYTES];
@@ -118,18 +116,15 @@ open_locked(const struct pf_place *place, pid_t *ret_owner)
 
     *ret_owner = 0;
     do {
-        fd = flopenat(place->directory, place->name,
-                      O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW,
-                      0644);
-        if (fd >= 0 || errno != EWOULDBLOCK)
+        fd = pf_pidfile_open_locked(place->directory, place->name);
+        if (fd != -EWOULDBLOCK)
             return fd;
         *ret_owner = owner_of(place);
         if (*ret_owner != 0)
             break;
         (void)nanosleep(&pause, NULL);
     } while (--tries > 0);
-    errno = EWOULDBLOCK;
-    return -1;
+    return -EWOULDBLOCK;
 }
 
 static int
@@ -177,9 +172,10 @@ pf_daemon_write_pid(struct pf_daemonized *d, const char *path, struct pf_error *
     r = pf_place_open(&d->pid_place, path);
     if (r < 0)
         return refuse_pid_file(path, -r, 0, error);
-    d->pid_fd = open_locked(&d->pid_place, &owner);
-    if (d->pid_fd < 0)
-        return refuse_pid_file(path, errno, owner, error);
+    r = open_locked(&d->pid_place, &owner);
+    if (r < 0)
+        return refuse_pid_file(path, -r, owner, error);
+    d->pid_fd = r;
     r = write_number(d->pid_fd);
     if (r < 0) {
         /* It is locked: nobody else's, and of no use to anybody. */

@@ -6,6 +6,7 @@
  *
  * A wish to stop is taken up in the next turn, also one from before the first: the bell is
  * rung if there is one already. */
+#include "base/attr.h"
 #include "master/master.h"
 #include "os/wake.h"
 
@@ -20,7 +21,7 @@ static struct {
     volatile sig_atomic_t bell; /* -1: none */
     volatile sig_atomic_t stop; /* is wanted */
     char reason[REASON_BYTES];  /* for which; complete once stop is set */
-} desk = {.bell = -1};
+} desk PF_PER_WORKER = {.bell = -1};
 
 void
 pf_master_open_desk(struct pf_master *m)

@@ -31,7 +31,7 @@ pf_master_capacity(const struct pf_policy *policy)
 static int
 allocate(struct pf_master *m, unsigned capacity)
 {
-    m->slots = pf_memory_new(capacity * sizeof *m->slots);
+    m->slots = pf_memory_new_own(capacity * sizeof *m->slots);
     m->children = pf_memory_new(capacity * sizeof *m->children);
     m->capacity = capacity;
     if (!m->slots || !m->children)
@@ -249,8 +249,8 @@ pf_master_run(struct pf_master *m)
     pf_master_sweep_orphans(m);
 }
 
-void
-pf_master_drop_tables(struct pf_master *m)
+static void
+free_tables(struct pf_master *m)
 {
     pf_master_close_patrol(m);
     pf_store_close(&m->store);
@@ -272,5 +272,5 @@ pf_master_close(struct pf_master *m)
     pf_wait_close(&m->wait);
     pf_board_close(&m->board);
     pf_upgrade_close(m);
-    pf_master_drop_tables(m);
+    free_tables(m);
 }

@@ -83,6 +83,16 @@ struct pf_master_setup {
     void *context;
 };
 
+enum {
+    PF_MARKS_MAX = 65536,
+};
+
+/* Descriptors, by number. */
+struct pf_marks {
+    unsigned used; /* words in use; those beyond may be anything */
+    uint64_t words[PF_MARKS_MAX / 64];
+};
+
 struct pf_master {
     struct pf_master_setup setup;
     struct pf_policy policy;
@@ -123,6 +133,8 @@ struct pf_master {
     /* Measured. */
     pf_time longest_turn;
 
+    struct pf_marks to_close; /* in a new worker, which drops it with all the rest */
+
     /* Clients that go. */
     struct pf_patrol *patrol; /* of programs that accept by themselves; or NULL */
     struct sockaddr_storage usual_local; /* an address of this machine that clients use */
@@ -144,9 +156,6 @@ void pf_master_close(struct pf_master *m);
 
 /* The pool serves, or will as soon as somebody comes. */
 PF_MUST_USE bool pf_master_is_ready(const struct pf_master *m);
-
-/* Give up the tables: in a new worker, which would keep outdated copies of them. */
-void pf_master_drop_tables(struct pf_master *m);
 
 /* The handler is a program: descendants that lose their parent become our children. */
 bool pf_master_runs_programs(const struct pf_master *m);

@@ -58,7 +58,7 @@ pf_master_open_patrol(struct pf_master *m)
 {
     if (!pf_master_heeds_departures(m) || m->setup.recipe->handler != PF_HANDLER_WAIT)
         return 0;
-    m->patrol = pf_memory_new(sizeof *m->patrol);
+    m->patrol = pf_memory_new_own(sizeof *m->patrol);
     if (!m->patrol)
         return -ENOMEM;
     m->patrol->master = m;

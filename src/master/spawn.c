@@ -17,6 +17,7 @@
 #include "net/tls.h"
 #include "os/departure.h"
 #include "os/fd.h"
+#include "os/memory.h"
 #include "os/notice.h"
 #include "os/signal.h"
 #include "worker/worker.h"
@@ -29,103 +30,95 @@
  * make a birth dear in a large pool. They are marked in a map, and each unbroken run of
  * marks is closed by one call. */
 enum {
-    MAP_BITS = 65536, /* descriptors beyond are closed singly */
     WORD_BITS = 64,
 };
 
-struct map {
-    unsigned used; /* words of the map in use; those beyond may be anything */
-    uint64_t words[MAP_BITS / WORD_BITS];
-};
-
 static void
-mark(struct map *map, int fd)
+mark(struct pf_marks *marks, int fd)
 {
     unsigned word = (unsigned)fd / WORD_BITS;
 
     if (fd < 0)
         return;
-    if (fd >= MAP_BITS) {
+    if (fd >= PF_MARKS_MAX) {
         (void)close(fd);
         return;
     }
-    for (; map->used <= word; map->used++)
-        map->words[map->used] = 0;
-    map->words[word] |= (uint64_t)1 << fd % WORD_BITS;
+    for (; marks->used <= word; marks->used++)
+        marks->words[marks->used] = 0;
+    marks->words[word] |= (uint64_t)1 << fd % WORD_BITS;
 }
 
 static bool
-is_marked(const struct map *map, unsigned fd)
+is_marked(const struct pf_marks *marks, unsigned fd)
 {
-    return fd < map->used * WORD_BITS && (map->words[fd / WORD_BITS] >> fd % WORD_BITS & 1);
+    return fd < marks->used * WORD_BITS &&
+           (marks->words[fd / WORD_BITS] >> fd % WORD_BITS & 1);
 }
 
 static void
-close_marked(const struct map *map)
+close_marked(const struct pf_marks *marks)
 {
-    for (unsigned fd = 0; fd < map->used * WORD_BITS; fd++) {
+    for (unsigned fd = 0; fd < marks->used * WORD_BITS; fd++) {
         unsigned first = fd;
-        while (is_marked(map, fd))
+        while (is_marked(marks, fd))
             fd++;
         if (fd > first)
             (void)close_range(first, fd - 1, 0);
     }
 }
 
-/* It counts as closed from here on. */
+/* They stay where they are in a struct that is dropped next: a page that is not written is
+ * not copied. */
 static void
-mark_ours(struct map *map, int *fd)
-{
-    mark(map, *fd);
-    *fd = -1;
-}
-
-static void
-mark_master(struct map *map, struct pf_master *m)
+mark_master(struct pf_marks *marks, const struct pf_master *m)
 {
     const struct pf_held *held = m->setup.held;
 
-    mark_ours(map, &m->wait.fd);
-    mark_ours(map, &m->signals);
-    mark_ours(map, &m->notices);
-    mark_ours(map, &m->setup.keeper);    /* a worker must not speak for the master */
-    mark_ours(map, &m->setup.herald.fd); /* also where m->herald has given up */
-    mark_ours(map, &m->control.listener);
-    mark_ours(map, &m->board.shared.fd);
+    mark(marks, m->wait.fd);
+    mark(marks, m->signals);
+    mark(marks, m->notices);
+    mark(marks, m->setup.keeper);    /* a worker must not speak for the master */
+    mark(marks, m->setup.herald.fd); /* also where m->herald has given up */
+    mark(marks, m->control.listener);
+    for (unsigned i = 0; i < PF_STATE_WAITERS_MAX; i++)
+        mark(marks, m->control.clients[i].fd);
+    mark(marks, m->upgrade.checking.verdict);
+    mark(marks, m->upgrade.checking.child.pidfd);
+    mark(marks, m->board.shared.fd);
+    mark(marks, m->board.pages.fd);
     for (unsigned i = 0; i < held->count; i++) {
         if (held->files[i].role != PF_FILE_PROGRAM)
-            mark(map, held->files[i].fd);
+            mark(marks, held->files[i].fd);
     }
 }
 
 static void
 close_marks(struct pf_master *m)
 {
-    struct map map; /* of which only the words that are used are ever touched */
+    struct pf_marks *marks = &m->to_close;
 
-    map.used = 0;
-    mark_master(&map, m);
+    marks->used = 0;
+    mark_master(marks, m);
     for (unsigned i = 0; i < m->pool.used; i++) {
-        mark(&map, m->children[i].channel);
-        mark(&map, m->children[i].wire);
-        mark(&map, m->children[i].process.pidfd);
-        mark(&map, m->children[i].departures);
+        mark(marks, m->children[i].channel);
+        mark(marks, m->children[i].wire);
+        mark(marks, m->children[i].process.pidfd);
+        mark(marks, m->children[i].departures);
     }
-    close_marked(&map);
+    close_marked(marks);
 }
 
-/* After on_fork() there is no *m any more. */
+/* Of the tables the child has only this one (os/memory.h), which was needed for its
+ * descriptors. After on_fork() there is no *m any more. */
 static void
 forget_master(struct pf_master *m)
 {
     close_marks(m);
     pf_master_clear_desk();
-    pf_control_close(&m->control);
     if (m->setup.watch)
         pf_watch_close(m->setup.watch); /* it leads outside of another root directory */
-    pf_board_leave(&m->board);
-    pf_upgrade_leave(m);
-    pf_master_drop_tables(m);
+    pf_memory_free(m->children, m->capacity * sizeof *m->children);
     if (m->setup.on_fork)
         m->setup.on_fork(m->setup.context);
 }
@@ -290,7 +283,8 @@ fork_worker(struct pf_master *m, struct pf_cradle *c)
     if (app->pre_fork_hook)
         app->pre_fork_hook(pf_master_kind(c->kind), app->data);
     pf_tls_before_fork(m->setup.listeners, m->now);
-    (void)fflush(NULL); /* or the child would print it again */
+    if (app->pre_fork_hook || app->register_child)
+        (void)fflush(NULL); /* what they print, between births (act.c) */
     r = pf_process_fork(&process);
     if (r == 0)
         become_worker(m, c, master, random);

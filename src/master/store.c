@@ -53,10 +53,10 @@ allocate(struct pf_store *s, unsigned capacity)
 {
     s->capacity = capacity;
     s->buffer_bytes = pf_state_bytes(capacity);
-    s->workers = pf_memory_new(capacity * sizeof *s->workers);
-    s->table = pf_memory_new(capacity * sizeof *s->table);
-    s->state = pf_memory_new(sizeof *s->state);
-    s->buffer = pf_memory_new(s->buffer_bytes);
+    s->workers = pf_memory_new_own(capacity * sizeof *s->workers);
+    s->table = pf_memory_new_own(capacity * sizeof *s->table);
+    s->state = pf_memory_new_own(sizeof *s->state);
+    s->buffer = pf_memory_new_own(s->buffer_bytes);
     return s->workers && s->table && s->state && s->buffer ? 0 : -ENOMEM;
 }
 

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* One piece, which costs a worker one call to give up. */
 int
 pf_succession_open(struct pf_succession *s, unsigned workers)
 {
@@ -27,7 +26,7 @@ pf_succession_open(struct pf_succession *s, unsigned workers)
     s->capacity = workers;
     s->text_bytes = pf_state_bytes(workers);
     s->bytes = sizeof *s->state + table + s->text_bytes;
-    s->state = pf_memory_new(s->bytes);
+    s->state = pf_memory_new_own(s->bytes);
     if (!s->state)
         return -ENOMEM;
     s->state->workers = (struct pf_state_worker *)(s->state + 1);

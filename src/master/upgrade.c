@@ -87,14 +87,6 @@ pf_upgrade_close(struct pf_master *m)
     pf_succession_close(&u->next);
 }
 
-void
-pf_upgrade_leave(struct pf_master *m)
-{
-    pf_listeners_forget_handed(m->setup.listeners);
-    pf_checking_forget(&m->upgrade.checking);
-    pf_succession_close(&m->upgrade.next);
-}
-
 /* ---- the request ----------------------------------------------------------------------
  */
 

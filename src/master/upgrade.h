@@ -54,9 +54,6 @@ void pf_upgrade_close(struct pf_master *m);
  * told. */
 void pf_upgrade_begin(struct pf_master *m);
 
-/* In a new worker. */
-void pf_upgrade_leave(struct pf_master *m);
-
 /* Who (copied; named in the log) asks for a reload, or for the replacement of all workers.
  * 0 and its number, for pf_control_tell() (ret_number may be NULL). It begins in this turn,
  * or when the one under way has ended, together with what else is asked for until then.

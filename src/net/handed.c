@@ -236,6 +236,8 @@ pf_handed_let_go(struct pf_listeners *ls, struct pf_listener *l)
 void
 pf_listeners_forget_handed(struct pf_listeners *ls)
 {
+    if (ls->handed_count == 0)
+        return; /* a page that is not written is not copied */
     for (unsigned i = 0; i < ls->handed_count; i++)
         (void)close(ls->handed[i].fd); /* nothing was written to it */
     ls->handed_count = 0;

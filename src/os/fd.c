@@ -20,8 +20,9 @@ static int kept_null = -1;
 void
 pf_fd_close(int *fd)
 {
-    if (*fd >= 0)
-        (void)close(*fd); /* nothing is lost: these are no files */
+    if (*fd < 0)
+        return;       /* also: its page stays shared */
+    (void)close(*fd); /* nothing is lost: these are no files */
     *fd = -1;
 }
 

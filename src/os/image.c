@@ -9,6 +9,7 @@
  * see, and before a title can be written over them. */
 #include "os/image.h"
 
+#include "base/attr.h"
 #include "base/text.h"
 #include "os/capability.h"
 #include "os/fd.h"
@@ -28,7 +29,7 @@ enum {
     VARIABLE_BYTES = 64,
 };
 
-static struct pf_image here = {.exe = -1, .directory = -1};
+static struct pf_image here PF_PER_WORKER_FIRST = {.exe = -1, .directory = -1};
 static bool noted;
 
 /* All that a file of /proc has, with a null byte behind it; NULL: it cannot be read. */

@@ -30,8 +30,7 @@ enum {
     DEADLINE = SIGVTALRM, /* of which nobody else has one */
 };
 
-static const int faults[] = {SIGABRT, SIGBUS,  SIGFPE,  SIGILL,
-                             SIGSEGV, SIGSYS, DEADLINE};
+static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, DEADLINE};
 
 static struct {
     pid_t owner; /* 0: it is closed */
@@ -69,8 +68,7 @@ go(int cause)
     (void)execveat(here.way.exe, "", image->argv, here.environment, AT_EMPTY_PATH);
 }
 
-static void
-catch(int signum)
+static void catch (int signum)
 {
     if (here.owner == getpid())
         go(signum == DEADLINE ? PF_LIFELINE_LATE : signum);
@@ -108,8 +106,7 @@ extend_environment(void)
 static int
 prepare(const struct pf_lifeline *l)
 {
-    int length = snprintf(here.variable, sizeof here.variable, "%s=%d:00", l->name,
-                          l->fd);
+    int length = snprintf(here.variable, sizeof here.variable, "%s=%d:00", l->name, l->fd);
 
     if (length < 0 || (size_t)length >= sizeof here.variable)
         return -ENAMETOOLONG;

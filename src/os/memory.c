@@ -12,6 +12,23 @@ pf_memory_new(size_t bytes)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+void *
+pf_memory_new_own(size_t bytes)
+{
+    void *memory = pf_memory_new(bytes);
+
+    if (memory)
+        pf_memory_inherit(memory, bytes, false);
+    return memory;
+}
+
+/* It can fail only for what is no such memory. */
+void
+pf_memory_inherit(void *memory, size_t bytes, bool on)
+{
+    (void)madvise(memory, bytes, on ? MADV_DOFORK : MADV_DONTFORK);
+}
+
 void
 pf_memory_free(void *memory, size_t bytes)
 {

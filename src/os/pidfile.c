@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ enum {
     LINE_BYTES = 4096,
     NAME_BYTES = 64, /* of a file in the list of locks */
     TEXT_BYTES = 16,
+    TRIES = 100, /* at a file that somebody else removes and makes again and again */
 };
 
 /* ---- the file ----------------------------------------------------------------------- */
@@ -61,6 +63,41 @@ pf_pidfile_open(const char *path)
     if (r < 0)
         (void)close(fd);
     return r < 0 ? r : fd;
+}
+
+/* Whoever removes a file has it locked; so what was locked here is the file, unless it was
+ * removed between the two. */
+static int
+lock_there(int directory, const char *name, int fd)
+{
+    struct stat ours;
+    struct stat there;
+
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return -errno;
+    if (fstat(fd, &ours) < 0)
+        return -errno;
+    if (fstatat(directory, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? -ESTALE : -errno;
+    return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino ? 0 : -ESTALE;
+}
+
+int
+pf_pidfile_open_locked(int directory, const char *name)
+{
+    const int flags = O_RDWR | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
+    int r = -ESTALE;
+
+    for (int tries = 0; r == -ESTALE && tries < TRIES; tries++) {
+        int fd = openat(directory, name, flags, 0644);
+        if (fd < 0)
+            return -errno;
+        r = lock_there(directory, name, fd);
+        if (r == 0)
+            return fd;
+        (void)close(fd);
+    }
+    return r;
 }
 
 int

@@ -11,6 +11,11 @@
  * that is no regular file. */
 PF_MUST_USE int pf_pidfile_open(const char *path);
 
+/* Open or make it (mode 0644), for reading and writing, and lock it (flock(2)); never
+ * through a symbolic link. The descriptor, or a negative errno; -EWOULDBLOCK: somebody has
+ * locked it. */
+PF_MUST_USE int pf_pidfile_open_locked(int directory, const char *name);
+
 enum pf_pidfile_content {
     PF_PIDFILE_EMPTY = 1,
     PF_PIDFILE_GARBAGE, /* anything but one number of a process and a newline */

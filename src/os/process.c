@@ -15,6 +15,7 @@
  * somebody else's that merely links the library keeps its children to itself. */
 #include "os/process.h"
 
+#include "base/attr.h"
 #include "base/text.h"
 #include "os/clock.h"
 #include "os/fd.h"
@@ -39,7 +40,7 @@
 #include <unistd.h>
 
 /* /proc in a process whose root directory has none; -1: there is one. */
-static int kept_proc = -1;
+static int kept_proc PF_PER_WORKER = -1;
 
 void
 pf_process_abandon(struct pf_process *child)

@@ -46,7 +46,11 @@ pf_share_close(void *memory, size_t bytes)
 size_t
 pf_share_page_bytes(void)
 {
-    return (size_t)sysconf(_SC_PAGESIZE);
+    static size_t bytes;
+
+    if (bytes == 0)
+        bytes = (size_t)sysconf(_SC_PAGESIZE);
+    return bytes;
 }
 
 /* Nobody can cut away what others have mapped. It can grow, which harms nobody. */
@@ -128,18 +132,12 @@ pf_share_object_adopt(struct pf_share_object *share, int fd, size_t bytes)
 }
 
 void
-pf_share_object_leave(struct pf_share_object *share)
-{
-    pf_fd_close(&share->fd);
-}
-
-void
 pf_share_object_close(struct pf_share_object *share)
 {
     if (share->memory)
         (void)munmap(share->memory, share->bytes);
     share->memory = NULL;
-    pf_share_object_leave(share);
+    pf_fd_close(&share->fd);
 }
 
 static int
@@ -206,13 +204,12 @@ pf_share_page_clear(struct pf_share_pages *pages, size_t index)
 }
 
 void *
-pf_share_page_claim(struct pf_share_pages *pages, size_t index)
+pf_share_page_claim(const struct pf_share_pages *pages, size_t index)
 {
     size_t bytes = pf_share_page_bytes();
     void *page =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pages->fd, offset_of(index));
 
-    pf_fd_close(&pages->fd);
     if (page == MAP_FAILED)
         return NULL;
     (void)syscall(SYS_mseal, page, bytes, 0UL); /* ENOSYS on older kernels */

@@ -20,10 +20,9 @@ struct pf_share_object {
 
 /* Zeroed, or what is behind this descriptor (consumed, also on failure), which has to be so
  * large. 0 or a negative errno: -EBADF: it is something else. Close accepts what was not
- * opened; leave closes the descriptor alone. */
+ * opened. */
 PF_MUST_USE int pf_share_object_open(struct pf_share_object *share, size_t bytes);
 PF_MUST_USE int pf_share_object_adopt(struct pf_share_object *share, int fd, size_t bytes);
-void pf_share_object_leave(struct pf_share_object *share);
 void pf_share_object_close(struct pf_share_object *share);
 
 /* Pages of which the opener sees all, and a child that it forks one. */
@@ -51,8 +50,7 @@ void *pf_share_page(const struct pf_share_pages *pages, size_t index);
 /* Make a page exist and zero it. 0 or a negative errno: no memory left. */
 PF_MUST_USE int pf_share_page_clear(struct pf_share_pages *pages, size_t index);
 
-/* In a child: map this one page, writable, and give up the way to all others. NULL: no
- * memory left. */
-void *pf_share_page_claim(struct pf_share_pages *pages, size_t index);
+/* In a child: map this one page, writable. NULL: no memory left. */
+void *pf_share_page_claim(const struct pf_share_pages *pages, size_t index);
 
 #endif

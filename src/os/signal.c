@@ -7,6 +7,7 @@
  * signal has to do with. */
 #include "os/signal.h"
 
+#include "base/attr.h"
 #include "os/fd.h"
 
 #include <errno.h>
@@ -22,10 +23,10 @@ static const int listened[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
 static sigset_t mask_at_start;
 static struct sigaction pipe_at_start;
 static struct sigaction limit_at_start; /* of SIGXFSZ */
-static bool is_open;
-static bool mask_is_adopted;
-static pf_signal_set ignored; /* by pf_signal_ignore() */
-static bool is_shielded;
+static bool is_open PF_PER_WORKER;
+static bool mask_is_adopted PF_PER_WORKER;
+static pf_signal_set ignored PF_PER_WORKER; /* by pf_signal_ignore() */
+static bool is_shielded PF_PER_WORKER;
 
 static sigset_t
 listened_set(void)

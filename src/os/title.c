@@ -1,17 +1,28 @@
-/* Titles by libbsd's setproctitle(3).
+/* Titles.
  *
- * setproctitle_init(3bsd) needs main's three arguments. A shared library gets them from
- * glibc's ELF constructor call, so the program does not have to pass them on. The title
- * lives where argv[0] was; knowing that, a worker changes its state in place instead of
- * formatting its whole title twice per connection. Where the title is not found there,
- * titles simply do not show the state. */
+ * What ps(1) shows is memory of the process: the arguments, and behind them the environment
+ * (proc(5), /proc/pid/cmdline). A title is written over both, which are copied before, and
+ * so are glibc's names of the program, which point there. glibc calls the constructors of a
+ * shared library with main's three arguments, so the program does not have to pass them on,
+ * and finds the copies.
+ *
+ * The kernel shows all arguments, unless their last byte is not zero: then it shows the
+ * first string, as far as that goes. So a title that ends before there has a full stop at
+ * the very end.
+ *
+ * A worker formats nothing: its title is written in pieces, and its state changes in place,
+ * twice per connection. This is our own code and not libbsd's setproctitle(3), because each
+ * library that a server has is copied by each fork (docs/notes/0012). */
 #include "os/title.h"
 
-#include <stdio.h>
+#include "base/attr.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-
-#include <bsd/unistd.h>
+#include <unistd.h>
 
 #define STATE_BYTES 4
 
@@ -21,57 +32,130 @@ static const char state_words[][STATE_BYTES] = {
     [PF_TITLE_BUSY] = {'b', 'u', 's', 'y'},
 };
 
-static char *title;      /* where argv[0] was */
-static char *title_end;  /* one past the last of the arguments that were there */
-static char *state_word; /* in the title, or NULL */
+static char *title;                    /* where argv[0] was; NULL: there are none */
+static char *last;                     /* the last byte of the arguments */
+static char *end;                      /* one past the last byte there may be */
+static char *state_word PF_PER_WORKER; /* in the title, or NULL */
+
+/* ---- room ------------------------------------------------------------------------------
+ */
+
+/* One past the last string of those that follow at once upon `from`. */
+static char *
+find_end(char **strings, char *from)
+{
+    for (unsigned i = 0; strings && strings[i]; i++) {
+        if (strings[i] != from)
+            break;
+        from += strlen(from) + 1;
+    }
+    return from;
+}
+
+/* True: environ and all that it leads to are copies. */
+static bool
+move_environment(void)
+{
+    size_t count = 0;
+    char **copy;
+
+    while (environ && environ[count])
+        count++;
+    copy = calloc(count + 1, sizeof *copy);
+    for (size_t i = 0; copy && i < count; i++) {
+        copy[i] = strdup(environ[i]);
+        if (!copy[i])
+            return false;
+    }
+    if (copy)
+        environ = copy;
+    return copy != NULL;
+}
+
+static bool
+move_arguments(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        char *copy = strdup(argv[i]);
+        if (!copy)
+            return false;
+        argv[i] = copy;
+    }
+    return true;
+}
+
+static bool
+move_names(void)
+{
+    char *name = strdup(program_invocation_name);
+    char *slash = name ? strrchr(name, '/') : NULL;
+
+    if (!name)
+        return false;
+    program_invocation_name = name;
+    program_invocation_short_name = slash ? slash + 1 : name;
+    return true;
+}
 
 __attribute__((constructor)) static void
 prepare(int argc, char **argv, char **envp)
 {
-    if (argc > 0 && argv[0]) {
-        title = argv[0];
-        title_end = argv[argc - 1] + strlen(argv[argc - 1]) + 1;
-        setproctitle_init(argc, argv, envp);
-    }
+    char *begin = argc > 0 ? argv[0] : NULL;
+    char *args_end = begin ? find_end(argv, begin) : NULL;
+    char *env_end = begin ? find_end(envp, args_end) : NULL;
+
+    if (!begin || !move_names() || !move_arguments(argc, argv))
+        return;
+    title = begin;
+    last = args_end - 1;
+    end = move_environment() ? env_end : args_end;
 }
 
-/* libbsd puts a blank behind a title that is exactly as long as argv[0] was, and leaves
- * what was behind one that is shorter than the arguments. A byte that is not zero at their
- * very end makes the kernel show the first string alone (proc(5), /proc/pid/cmdline). */
-static void
-clear_rest(size_t length)
-{
-    char *end = title ? title + strnlen(title, length) : NULL;
+/* ---- writing ---------------------------------------------------------------------------
+ */
 
-    if (end && end < title_end)
-        *end = '\0';
-    if (end && end + 1 < title_end) {
-        memset(end, '\0', (size_t)(title_end - end));
-        title_end[-1] = '.';
-    }
+/* As much of it as fits, before the byte that ends a title: where the next piece goes. */
+static char *
+put(char *at, const char *text)
+{
+    size_t room = (size_t)(end - 1 - at);
+    size_t length = strnlen(text, room);
+
+    memcpy(at, text, length);
+    return at + length;
+}
+
+static void
+finish(char *at)
+{
+    *at = '\0';
+    if (at < last && *last != '.') /* a page that is not written stays shared */
+        *last = '.';
 }
 
 void
 pf_title_set(const char *name, const char *text)
 {
     state_word = NULL;
-    setproctitle("-%s: %s", name, text);
-    clear_rest(strlen(name) + strlen(": ") + strlen(text));
+    if (title)
+        finish(put(put(put(title, name), ": "), text));
     (void)prctl(PR_SET_NAME, name);
 }
 
 void
 pf_title_set_worker(const char *name, const char *role)
 {
-    char expected[256];
-    char text[64];
-    int length = snprintf(expected, sizeof expected, "%s: %s init", name, role);
+    char *word;
+    char *at;
 
-    (void)snprintf(text, sizeof text, "%s init", role);
-    pf_title_set(name, text);
-    if (title && length > 0 && (size_t)length < sizeof expected &&
-        strcmp(title, expected) == 0)
-        state_word = title + length - STATE_BYTES;
+    state_word = NULL;
+    if (title) {
+        word = put(put(put(put(title, name), ": "), role), " ");
+        at = put(word, "init");
+        finish(at);
+        state_word = at - word == STATE_BYTES ? word : NULL;
+    }
+    (void)prctl(PR_SET_NAME, name);
 }
 
 void

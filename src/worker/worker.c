@@ -8,6 +8,7 @@
  * comes on the channel and is seen only between two connections. */
 #include "worker/worker.h"
 
+#include "base/attr.h"
 #include "link/channel.h"
 #include "log/outlet.h"
 #include "os/clock.h"
@@ -21,7 +22,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static struct prefork_worker the_worker;
+static struct prefork_worker the_worker PF_PER_WORKER_LARGE;
 
 struct prefork_worker *
 pf_worker_here(void)

@@ -490,12 +490,6 @@ pf_share_object_adopt(struct pf_share_object *share, int fd, size_t bytes)
 }
 
 void
-pf_share_object_leave(struct pf_share_object *share)
-{
-    (void)share;
-}
-
-void
 pf_share_object_close(struct pf_share_object *share)
 {
     free(share->memory);
@@ -506,6 +500,20 @@ void *
 pf_memory_new(size_t bytes)
 {
     return calloc(1, bytes);
+}
+
+void *
+pf_memory_new_own(size_t bytes)
+{
+    return pf_memory_new(bytes);
+}
+
+void
+pf_memory_inherit(void *memory, size_t bytes, bool on)
+{
+    (void)memory;
+    (void)bytes;
+    (void)on;
 }
 
 void
@@ -556,7 +564,7 @@ pf_share_page_clear(struct pf_share_pages *pages, size_t index)
 
 /* Nobody is a child here. */
 void *
-pf_share_page_claim(struct pf_share_pages *pages, size_t index)
+pf_share_page_claim(const struct pf_share_pages *pages, size_t index)
 {
     (void)pages;
     (void)index;

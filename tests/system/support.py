@@ -123,7 +123,7 @@ def proc_fds(pid):
 
 def title_of(pid):
     """What ps shows as the command line; "" for a process that is gone. A title ends with its
-    first NUL byte; that it is one, libbsd may mark by a full stop where argv[0] ended."""
+    first NUL byte; that it is one, may be marked by a full stop where argv ended."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0")
     except (FileNotFoundError, ProcessLookupError):
