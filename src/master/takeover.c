@@ -43,12 +43,14 @@ hold_back(void *context, int *fd)
         *fd = -1; /* it is not open */
 }
 
-/* By its descriptor it has no path, or the path of another one. */
+/* By its descriptor it has no path, or the path of another one. What a service manager has
+ * started is at the path by which it was called, and so are its files: of what the last
+ * master was made nothing was stored there. */
 static void
 name_image(const struct pf_state *s)
 {
     for (unsigned i = 0; i < s->file_count; i++) {
-        if (s->files[i].role == PF_FILE_EXECUTABLE &&
+        if (s->files[i].role == PF_FILE_EXECUTABLE && s->files[i].fd >= 0 &&
             pf_image_rename(pf_image_here(), s->files[i].path) < 0)
             (void)pf_error_set(&fault, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");
     }
@@ -174,7 +176,8 @@ pf_takeover_fail(const char *reason)
         pf_succession_return(taken, pf_image_here(), reason);
 }
 
-/* It is to be what was good, and not what is in its place by now. */
+/* It is to be what was good, and not what is in its place by now: as long as somebody has
+ * held that. */
 static bool
 comes_back(const struct pf_state *s)
 {
