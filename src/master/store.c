@@ -102,8 +102,8 @@ pf_store_close(struct pf_store *s)
 
 /* ---- the state ----------------------------------------------------------------------- */
 
-/* All that have lower numbers than this one. What stays for now is tried again with the
- * next one, or in a stop: a state that nobody removes would be taken for the last one. */
+/* All that have lower numbers than this one. What stays for now is tried again in a later
+ * turn: a state that nobody removes would be taken for the last one after a stop. */
 static bool
 remove_states(struct pf_master *m, uint64_t number)
 {
@@ -137,7 +137,6 @@ put_state(struct pf_master *m, struct pf_state *state)
     if (!done)
         return false;
     s->number++;
-    (void)remove_states(m, s->number);
     return true;
 }
 
@@ -231,8 +230,11 @@ pf_master_store(struct pf_master *m)
     if (s->fd < 0)
         return;
     if (m->pool.stop == PF_STOP_NONE && m->upgrade.stage != PF_UPGRADE_TRIAL &&
-        m->upgrade.stage != PF_UPGRADE_EMPTYING && has_changed(m))
-        store_all(m);
+        m->upgrade.stage != PF_UPGRADE_EMPTYING) {
+        if (has_changed(m))
+            store_all(m);
+        (void)remove_states(m, s->number);
+    }
     if (s->is_keeper)
         tend_keeper(m);
     else if (m->pool.stop != PF_STOP_NONE && !s->withdrawn)

@@ -131,6 +131,7 @@ def test_a_state_that_was_not_removed_in_time_stayed_for_ever(server, manager, r
     os.kill(worker, SIGKILL)
     s.wait_until(lambda: worker not in s.workers() and len(s.workers()) == 2, "another worker")
     s.wait_until(lambda: "prefork.w.3" in manager.names()
-                 and len(manager.names("prefork.w.")) == 2, "it in the store")
+                 and len(manager.names("prefork.w.")) == 2
+                 and len(manager.names("prefork.state.")) == 1, "one state, with it")
     assert s.stop() == 0
     assert manager.names() == ["prefork.l.0"]
