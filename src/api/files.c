@@ -11,7 +11,7 @@
  * Paths are made absolute, since the working directory moves. Whether the files are
  * watched at all is settled later, by a setting. */
 #include "api/server.h"
-#include "base/text.h"
+#include "master/takeover.h"
 #include "os/fd.h"
 #include "os/image.h"
 #include "os/watch.h"
@@ -23,20 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-char *
-pf_files_absolute(const char *path)
-{
-    char directory[PATH_MAX];
-    char whole[2 * PATH_MAX];
-
-    if (path[0] == '/' || !getcwd(directory, sizeof directory))
-        return pf_text_copy(path);
-    if (pf_text_begins(path, "./"))
-        path += 2;
-    (void)snprintf(whole, sizeof whole, "%s/%s", directory, path); /* cut is fine */
-    return pf_text_copy(whole);
-}
 
 /* One that is read twice counts as it was the last time. */
 static struct pf_file *
@@ -68,7 +54,7 @@ int
 pf_files_note(struct prefork *p, enum pf_file_role role, const char *path,
               const struct pf_identity *identity, int held)
 {
-    char *copy = pf_files_absolute(path);
+    char *copy = pf_image_absolute(path);
     struct pf_file *file = copy ? find(p, role, copy) : NULL;
 
     if (file)

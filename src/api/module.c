@@ -5,6 +5,7 @@
  * function is an error of the start and not of the first request. */
 #include "api/server.h"
 #include "base/text.h"
+#include "master/takeover.h"
 #include "os/watch.h"
 
 #include <dlfcn.h>

@@ -10,6 +10,7 @@
 #include "config/options.h"
 #include "log/log.h"
 #include "master/startup.h"
+#include "master/takeover.h"
 #include "os/fd.h"
 #include "os/image.h"
 #include "os/process.h"

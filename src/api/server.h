@@ -47,30 +47,8 @@ PF_MUST_USE int pf_files_note_executable(struct prefork *p);
 PF_MUST_USE int pf_files_list(struct prefork *p);
 void pf_files_free(struct prefork *p);
 
-/* files.c: the path from the root directory, given; NULL: no memory. */
-char *pf_files_absolute(const char *path);
-
 /* files.c: what a server that has to come back holds of its files. */
 void pf_files_hold(const struct prefork *p, struct pf_held *ret_held);
-
-/* takeover.c: what a master that was in this process before has handed over, as long as
- * nobody has taken it; NULL: nothing. And: what is wrong with it, so that this process
- * cannot be its successor, as a negative errno with the sentence. */
-struct pf_state *pf_takeover_find(void);
-PF_MUST_USE int pf_takeover_check(struct pf_error *error);
-
-/* takeover.c: it cannot be taken over, or not by this program: whoever waits for an answer
- * gets it and this process ends, or the program that was here before is executed, if there
- * is one. Returns if there is none. */
-void pf_takeover_fail(const char *reason);
-
-/* takeover.c: the server that runs now takes it (for good; given), and the listeners that
- * came with it; NULL: nothing. */
-struct pf_state *pf_takeover_take(struct pf_listeners *listeners);
-
-/* takeover.c: this server is to be what it was, whatever has become of its files. The
- * descriptor of one of them (borrowed); -1: it is read by its path as always. */
-int pf_takeover_held(enum pf_file_role role, const char *path);
 
 /* module.c: load a shared object and take its app over the present one. 0, or a negative
  * errno with the sentence in p->error. The object stays loaded for good. */

@@ -21,26 +21,9 @@
  * While births fail nobody is asked: what lives is what there is. */
 #include "core/rollover.h"
 
+#include "core/count.h"
 #include "core/recycle.h"
 #include "core/size.h"
-
-static unsigned
-above(unsigned a, unsigned b)
-{
-    return a > b ? a - b : 0;
-}
-
-static unsigned
-smaller(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
-static unsigned
-larger(unsigned a, unsigned b)
-{
-    return a > b ? a : b;
-}
 
 bool
 pf_pool_is_outdated(const struct pf_pool *pool, const struct pf_slot *s)
@@ -102,7 +85,8 @@ size_now(const struct pf_pool *pool, bool is_on)
 {
     unsigned serving = pf_pool_serving(pool);
 
-    return is_on ? larger(pool->rollover.size, above(serving, pool->rollover.surge))
+    return is_on ? pf_count_larger(pool->rollover.size,
+                                   pf_count_above(serving, pool->rollover.surge))
                  : serving;
 }
 
@@ -157,20 +141,22 @@ pf_rollover_room(const struct pf_pool *pool, const struct pf_policy *policy)
     unsigned room;
 
     if (pool->trial.on) /* also where the new program wants fewer than there are */
-        most = larger(most, pool->trial.max_before);
+        most = pf_count_larger(most, pool->trial.max_before);
     if (pf_rollover_is_on(pool))
         most += pool->rollover.surge;
     if (pool->trial.on)
-        room = above(most + pool->trial.surge, alive);
+        room = pf_count_above(most + pool->trial.surge, alive);
     else
-        room = smaller(above(policy->max_servers, fresh), above(most, alive));
-    return smaller(room, pool->count[PF_LIFE_VACANT]);
+        room = pf_count_smaller(pf_count_above(policy->max_servers, fresh),
+                                pf_count_above(most, alive));
+    return pf_count_smaller(room, pool->count[PF_LIFE_VACANT]);
 }
 
 static unsigned
 size_of(const struct pf_pool *pool, const struct pf_policy *policy)
 {
-    return larger(pf_size_floor(policy), smaller(pool->rollover.size, policy->max_servers));
+    return pf_count_larger(pf_size_floor(policy),
+                           pf_count_smaller(pool->rollover.size, policy->max_servers));
 }
 
 unsigned
@@ -184,9 +170,11 @@ pf_rollover_births(const struct pf_pool *pool, const struct pf_policy *policy)
 
     if (old == 0)
         return 0;
-    lacking = above(size, serving - old);
-    unused = above(size + pool->rollover.surge, serving + count_leaving(pool, policy));
-    return smaller(smaller(lacking, unused), pf_rollover_room(pool, policy));
+    lacking = pf_count_above(size, serving - old);
+    unused =
+        pf_count_above(size + pool->rollover.surge, serving + count_leaving(pool, policy));
+    return pf_count_smaller(pf_count_smaller(lacking, unused),
+                            pf_rollover_room(pool, policy));
 }
 
 unsigned
@@ -201,5 +189,5 @@ pf_rollover_leave(const struct pf_pool *pool, const struct pf_policy *policy,
         return 0;
     ready = count(pool).ready;
     *ret_unready = ready >= size;
-    return above(ready, size);
+    return pf_count_above(ready, size);
 }

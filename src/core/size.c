@@ -17,6 +17,7 @@
  * ones only after a quiet window in which not one of them was needed. */
 #include "core/size.h"
 
+#include "core/count.h"
 #include "core/rollover.h"
 
 unsigned
@@ -28,18 +29,6 @@ pf_size_floor(const struct pf_policy *policy)
     case PF_SIZING_ONDEMAND: break;
     }
     return 0;
-}
-
-static unsigned
-above(unsigned a, unsigned b)
-{
-    return a > b ? a - b : 0;
-}
-
-static unsigned
-smaller(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
 }
 
 /* Idle workers to keep ready. */
@@ -69,7 +58,7 @@ births_for_load(const struct pf_pool *pool, const struct pf_policy *policy,
 {
     unsigned ready = pool->count[PF_LIFE_IDLE] + pool->count[PF_LIFE_STARTING];
     unsigned spare = spare_target(pool, policy);
-    unsigned wanted = above(spare + pool->queued, ready);
+    unsigned wanted = pf_count_above(spare + pool->queued, ready);
 
     if (wanted == 0 && pool->idle_lowest < spare && pool->count[PF_LIFE_STARTING] == 0)
         wanted = 1;
@@ -82,7 +71,7 @@ unsigned
 pf_size_births(const struct pf_pool *pool, const struct pf_policy *policy,
                enum pf_reason *ret_reason)
 {
-    unsigned wanted = above(pf_size_floor(policy), pf_pool_serving(pool));
+    unsigned wanted = pf_count_above(pf_size_floor(policy), pf_pool_serving(pool));
     enum pf_reason reason = PF_REASON_MIN_SERVERS;
 
     if (policy->sizing != PF_SIZING_STATIC) {
@@ -93,7 +82,7 @@ pf_size_births(const struct pf_pool *pool, const struct pf_policy *policy,
             reason = load_reason;
         }
     }
-    wanted = smaller(wanted, pf_rollover_room(pool, policy));
+    wanted = pf_count_smaller(wanted, pf_rollover_room(pool, policy));
     if (wanted > 0)
         *ret_reason = reason;
     return wanted;
@@ -102,7 +91,7 @@ pf_size_births(const struct pf_pool *pool, const struct pf_policy *policy,
 static void
 sample(struct pf_low_water *w, unsigned idle)
 {
-    w->lowest = smaller(w->lowest, idle);
+    w->lowest = pf_count_smaller(w->lowest, idle);
 }
 
 static void
@@ -115,14 +104,14 @@ restart(struct pf_low_water *w, unsigned idle, pf_time now)
 static unsigned
 above_floor(const struct pf_pool *pool, const struct pf_policy *policy)
 {
-    return above(pf_pool_serving(pool), pf_size_floor(policy));
+    return pf_count_above(pf_pool_serving(pool), pf_size_floor(policy));
 }
 
 static void
 note_surplus(struct pf_pool *pool, const struct pf_policy *policy, unsigned surplus,
              enum pf_reason reason)
 {
-    surplus = smaller(surplus, above_floor(pool, policy));
+    surplus = pf_count_smaller(surplus, above_floor(pool, policy));
     if (surplus > pool->surplus) {
         pool->surplus = surplus;
         pool->surplus_reason = reason;
@@ -145,22 +134,23 @@ void
 pf_size_watch(struct pf_pool *pool, const struct pf_policy *policy, pf_time now)
 {
     unsigned idle = pool->count[PF_LIFE_IDLE];
-    unsigned lowest = smaller(idle, pool->idle_lowest);
+    unsigned lowest = pf_count_smaller(idle, pool->idle_lowest);
 
     sample(&pool->waiting, lowest);
     sample(&pool->quiet, lowest);
     /* What is left of an older window: others may have left since. */
-    pool->surplus = smaller(pool->surplus, above_floor(pool, policy));
+    pool->surplus = pf_count_smaller(pool->surplus, above_floor(pool, policy));
     if (now < pf_time_after(pool->last_birth, policy->min_child_ttl))
         return; /* too young to judge: the windows go on */
     if (now >= pf_time_after(pool->waiting.started, policy->check_for_waiting)) {
-        note_surplus(pool, policy, above(pool->waiting.lowest, spare_limit(pool, policy)),
+        note_surplus(pool, policy,
+                     pf_count_above(pool->waiting.lowest, spare_limit(pool, policy)),
                      PF_REASON_MAX_SPARE);
         restart(&pool->waiting, idle, now);
     }
     if (now >= pf_time_after(pool->quiet.started, policy->spare_timeout)) {
         note_surplus(pool, policy,
-                     above(pool->quiet.lowest, keep_after_quiet(pool, policy)),
+                     pf_count_above(pool->quiet.lowest, keep_after_quiet(pool, policy)),
                      PF_REASON_QUIET);
         restart(&pool->quiet, idle, now);
     }
@@ -202,9 +192,10 @@ pf_size_step(struct pf_policy *policy, int direction, unsigned limit)
         policy->min_servers++;
     else if (policy->min_servers > 1)
         policy->min_servers--;
-    policy->min_servers = smaller(policy->min_servers, policy->max_servers);
-    policy->max_spare_servers = smaller(policy->max_spare_servers, policy->max_servers);
+    policy->min_servers = pf_count_smaller(policy->min_servers, policy->max_servers);
+    policy->max_spare_servers =
+        pf_count_smaller(policy->max_spare_servers, policy->max_servers);
     policy->min_spare_servers =
-        smaller(policy->min_spare_servers, policy->max_spare_servers);
+        pf_count_smaller(policy->min_spare_servers, policy->max_spare_servers);
     return true;
 }

@@ -13,15 +13,10 @@
  * the new program mends. Where fork(2) is refused they wait, and the deadline goes on. */
 #include "core/trial.h"
 
+#include "core/count.h"
 #include "core/pool.h"
 #include "core/rollover.h"
 #include "core/size.h"
-
-static unsigned
-smaller(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
 
 static bool
 is_new(const struct pf_pool *pool, const struct pf_slot *s)
@@ -48,7 +43,7 @@ pf_trial_begin(struct pf_pool *pool, unsigned surge, pf_time deadline)
 static unsigned
 wanted(const struct pf_pool *pool, const struct pf_policy *policy)
 {
-    return smaller(pool->trial.surge, policy->max_servers);
+    return pf_count_smaller(pool->trial.surge, policy->max_servers);
 }
 
 unsigned
@@ -67,7 +62,7 @@ pf_trial_births(const struct pf_pool *pool, const struct pf_policy *policy,
     if (births > 0 || lacking > 0)
         *ret_reason = births >= lacking ? PF_REASON_TRIAL : PF_REASON_MIN_SERVERS;
     births = births > lacking ? births : lacking;
-    return smaller(births, pf_rollover_room(pool, policy));
+    return pf_count_smaller(births, pf_rollover_room(pool, policy));
 }
 
 bool

@@ -1,10 +1,10 @@
 /* What the master owns is stored with somebody who outlives it (docs/notes/0010).
  *
  * At the end of a turn in which somebody was born or died the state is written, as for an
- * exec. All that it names is offered under a name that never means anything else: the
- * number of a worker's birth, that of a listener. What was taken is noted, so each
- * thing is offered once. Then the state itself is, under a number of its own, and after
- * that the one before it is removed: at any moment there is a whole one there.
+ * exec. All that it names is offered (offer.c) under a name that never means anything else:
+ * the number of a worker's birth, that of a listener. Then the state itself is, under a
+ * number of its own, and after that the one before it is removed: at any moment there is a
+ * whole one there.
  *
  * While a new program is on trial nothing is stored: if it dies, the one before is to come
  * back, with its own workers.
@@ -23,10 +23,10 @@
 #include "log/log.h"
 #include "log/outlet.h"
 #include "master/master.h"
+#include "master/offer.h"
 #include "master/tags.h"
 #include "os/fd.h"
 #include "os/memory.h"
-#include "os/notify.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -35,8 +35,6 @@
 enum {
     OTHERS = PF_STATE_LISTENERS_MAX + PF_STATE_FILES_MAX + PF_STATE_FD_COUNT_OF + 2,
 };
-
-#define AGAIN (100 * PF_MILLISECOND)
 
 /* ---- open and close --------------------------------------------------------------------
  */
@@ -60,34 +58,13 @@ allocate(struct pf_store *s, unsigned capacity)
     return s->workers && s->table && s->state && s->buffer ? 0 : -ENOMEM;
 }
 
+/* The manager keeps them over a stop: all that this state names, which it has. */
 static void
-forget_singles(struct pf_store *s)
+lend_listeners(struct pf_master *m, const struct pf_state *state)
 {
-    for (unsigned i = 0; i < PF_STATE_FD_COUNT_OF; i++)
-        s->fds[i] = -1;
-    for (unsigned i = 0; i < PF_STATE_FILES_MAX; i++)
-        s->files[i] = -1;
-}
-
-/* What a master before this one has stored, or was about to: all of it is offered once
- * more, which changes nothing where it is there already, and what has gone meanwhile is
- * removed. */
-static void
-resume(struct pf_store *s, const struct pf_state *state)
-{
-    s->number = state->stored;
-    s->again = true;
-    for (unsigned i = 0; i < state->listener_count; i++)
-        s->lent[s->lent_count++] = state->listeners[i].id;
-    for (unsigned i = 0; i < state->worker_count; i++) {
-        const struct pf_state_worker *w = &state->workers[i];
-        if (w->slot < s->capacity)
-            s->workers[w->slot] =
-                (struct pf_stored_worker){.birth = w->birth,
-                                          .again = true,
-                                          .channel = true,
-                                          .wire = w->wire >= 0,
-                                          .departures = w->departures >= 0};
+    for (unsigned i = 0; i < m->setup.listeners->count && !m->store.is_keeper; i++) {
+        struct pf_listener *l = &m->setup.listeners->table[i];
+        l->lent = l->lent || pf_offer_names_listener(state, l->id);
     }
 }
 
@@ -102,11 +79,12 @@ pf_store_open(struct pf_master *m, int keeper, bool wanted)
     s->fd = s->is_keeper ? keeper : wanted ? m->herald.fd : -1;
     if (s->fd < 0)
         return 0;
-    forget_singles(s);
     s->pending = true;
     r = allocate(s, m->capacity);
-    if (r == 0 && m->setup.from)
-        resume(s, m->setup.from);
+    if (r == 0)
+        pf_offer_begin(s, m->setup.from);
+    if (m->setup.from && m->setup.from->stored > 0)
+        lend_listeners(m, m->setup.from);
     if (r == 0 && s->is_keeper)
         r = pf_wait_add(&m->wait, s->fd, pf_tag(PF_TAG_KEEPER, 0));
     return r;
@@ -122,228 +100,24 @@ pf_store_close(struct pf_store *s)
     *s = PF_STORE_NONE;
 }
 
-/* ---- offering and removing -------------------------------------------------------------
- */
-
-/* Everything that keeps somebody from taking it is over some time, but his end. */
-static bool
-was_taken(struct pf_master *m, int r)
-{
-    if (r == 0)
-        return true;
-    if (r != -EAGAIN && r != -ENOBUFS && r != -ETOOMANYREFS)
-        pf_master_lose_store(m);
-    else
-        m->deadline = pf_time_earlier(m->deadline, m->now + AGAIN);
-    return false;
-}
-
-static bool
-put(struct pf_master *m, const char *name, int fd)
-{
-    return m->store.fd >= 0 && was_taken(m, pf_notify_store(m->store.fd, name, &fd, 1));
-}
-
-static bool
-take_back(struct pf_master *m, const char *name)
-{
-    return m->store.fd >= 0 && was_taken(m, pf_notify_unstore(m->store.fd, name));
-}
-
-/* Let *stored, which is under this name, be fd (-1: nothing). The service manager would
- * keep both. */
-static bool
-replace(struct pf_master *m, const char *name, int *stored, int fd)
-{
-    if (*stored == fd)
-        return true;
-    if (*stored >= 0 && !take_back(m, name))
-        return false;
-    *stored = -1;
-    if (fd >= 0 && !put(m, name, fd))
-        return false;
-    *stored = fd;
-    return true;
-}
-
-static bool
-put_singles(struct pf_master *m, const struct pf_state *state)
-{
-    for (unsigned i = 0; i < PF_STATE_FD_COUNT_OF; i++) {
-        if (pf_stored_single((enum pf_state_fd)i) &&
-            !replace(m, pf_stored_single((enum pf_state_fd)i), &m->store.fds[i],
-                     state->fds[i]))
-            return false;
-    }
-    return true;
-}
-
-static bool
-names_listener(const struct pf_state *state, unsigned id)
-{
-    for (unsigned i = 0; i < state->listener_count; i++) {
-        if (state->listeners[i].id == id)
-            return true;
-    }
-    return false;
-}
-
-static bool
-is_lent(const struct pf_store *s, unsigned id)
-{
-    for (unsigned i = 0; i < s->lent_count; i++) {
-        if (s->lent[i] == id)
-            return true;
-    }
-    return false;
-}
-
-/* Those that are none any more. */
-static bool
-remove_listeners(struct pf_master *m, const struct pf_state *state)
-{
-    struct pf_store *s = &m->store;
-    char name[PF_STORED_NAME_BYTES];
-
-    for (unsigned i = s->lent_count; i-- > 0;) {
-        if (names_listener(state, s->lent[i]))
-            continue;
-        if (!take_back(m, pf_stored_numbered(name, "l", s->lent[i])))
-            return false;
-        s->lent[i] = s->lent[--s->lent_count];
-    }
-    return true;
-}
-
-static bool
-put_listeners(struct pf_master *m, const struct pf_state *state)
-{
-    struct pf_store *s = &m->store;
-    char name[PF_STORED_NAME_BYTES];
-
-    if (!remove_listeners(m, state))
-        return false;
-    if (s->again)
-        s->lent_count = 0;
-    s->again = false;
-    for (unsigned i = 0; i < state->listener_count; i++) {
-        const struct pf_state_listener *l = &state->listeners[i];
-        if (is_lent(s, l->id))
-            continue;
-        if (!put(m, pf_stored_numbered(name, "l", l->id), l->fd))
-            return false;
-        s->lent[s->lent_count++] = l->id;
-    }
-    return true;
-}
-
-/* What another program stored under these names is not this program's. */
-static bool
-put_files(struct pf_master *m, const struct pf_state *state)
-{
-    char buffer[PF_STORED_NAME_BYTES];
-
-    for (unsigned i = 0; i < state->file_count; i++) {
-        const char *name = pf_stored_file(buffer, &state->files[i], i);
-        if (m->store.files[i] == state->files[i].fd)
-            continue;
-        if (!m->store.is_keeper && !take_back(m, name))
-            return false;
-        if (!put(m, name, state->files[i].fd))
-            return false;
-        m->store.files[i] = state->files[i].fd;
-    }
-    return true;
-}
-
-/* In a stop: they are the next start's own affair. */
-static bool
-remove_files(struct pf_master *m, const struct pf_state *state)
-{
-    char buffer[PF_STORED_NAME_BYTES];
-
-    for (unsigned i = 0; i < state->file_count; i++) {
-        if (m->store.files[i] >= 0 &&
-            !take_back(m, pf_stored_file(buffer, &state->files[i], i)))
-            return false;
-        m->store.files[i] = -1;
-    }
-    return true;
-}
-
-/* ---- workers ------------------------------------------------------------------------- */
-
-static bool
-put_one(struct pf_master *m, const char *kind, uint64_t birth, int fd, bool *stored)
-{
-    char name[PF_STORED_NAME_BYTES];
-
-    if (!*stored && fd >= 0)
-        *stored = put(m, pf_stored_numbered(name, kind, birth), fd);
-    return *stored || fd < 0;
-}
-
-static bool
-put_worker(struct pf_master *m, const struct pf_state_worker *w)
-{
-    struct pf_stored_worker *stored = &m->store.workers[w->slot];
-
-    if (stored->again)
-        *stored = (struct pf_stored_worker){0};
-    stored->birth = w->birth;
-    return put_one(m, "w", w->birth, w->channel, &stored->channel) &&
-           put_one(m, "v", w->birth, w->wire, &stored->wire) &&
-           put_one(m, "d", w->birth, w->departures, &stored->departures);
-}
-
-static bool
-remove_one(struct pf_master *m, const char *kind, uint64_t birth, bool *stored)
-{
-    char name[PF_STORED_NAME_BYTES];
-
-    if (*stored)
-        *stored = !take_back(m, pf_stored_numbered(name, kind, birth));
-    return !*stored;
-}
-
-static bool
-remove_worker(struct pf_master *m, struct pf_stored_worker *stored)
-{
-    if (!remove_one(m, "w", stored->birth, &stored->channel) ||
-        !remove_one(m, "v", stored->birth, &stored->wire) ||
-        !remove_one(m, "d", stored->birth, &stored->departures))
-        return false;
-    stored->birth = 0;
-    return true;
-}
-
-/* Those that are not there any more; all: also those that are. */
-static bool
-remove_workers(struct pf_master *m, bool all)
-{
-    for (unsigned i = 0; i < m->pool.used; i++) {
-        const struct pf_slot *slot = &m->pool.slots[i];
-        struct pf_stored_worker *stored = &m->store.workers[i];
-        bool there = pf_life_alive(slot->life) && slot->birth == stored->birth && !all;
-        if (stored->birth != 0 && !there && !remove_worker(m, stored))
-            return false;
-    }
-    return true;
-}
-
-static bool
-put_workers(struct pf_master *m, const struct pf_state *state)
-{
-    for (unsigned i = 0; i < state->worker_count; i++) {
-        if (!put_worker(m, &state->workers[i]))
-            return false;
-    }
-    return true;
-}
-
 /* ---- the state ----------------------------------------------------------------------- */
 
-/* The new one first. What a removal that was not taken leaves there has a lower number. */
+/* All that have lower numbers than this one. What stays for now is tried again in a later
+ * turn: a state that nobody removes would be taken for the last one after a stop. */
+static bool
+remove_states(struct pf_master *m, uint64_t number)
+{
+    struct pf_store *s = &m->store;
+    char name[PF_STORED_NAME_BYTES];
+
+    for (; s->oldest < number; s->oldest++) {
+        if (!pf_offer_take_back(m, pf_stored_numbered(name, "state", s->oldest)))
+            return false;
+    }
+    return true;
+}
+
+/* The new one first: of two the one with the higher number counts. */
 static bool
 put_state(struct pf_master *m, struct pf_state *state)
 {
@@ -355,16 +129,14 @@ put_state(struct pf_master *m, struct pf_state *state)
     state->stored = s->number + 1;
     fd = pf_state_seal(state, s->buffer, s->buffer_bytes);
     if (fd < 0) {
-        m->deadline = pf_time_earlier(m->deadline, m->now + AGAIN);
+        m->deadline = pf_time_earlier(m->deadline, m->now + PF_OFFER_AGAIN);
         return false;
     }
-    done = put(m, pf_stored_numbered(name, "state", state->stored), fd);
+    done = pf_offer_put(m, pf_stored_numbered(name, "state", state->stored), fd);
     pf_fd_close(&fd);
     if (!done)
         return false;
     s->number++;
-    if (s->number > 1)
-        (void)take_back(m, pf_stored_numbered(name, "state", s->number - 1));
     return true;
 }
 
@@ -375,14 +147,6 @@ has_changed(const struct pf_master *m)
 
     return s->pending || s->births != m->pool.births || s->ends != s->ends_now ||
            s->listener_count != m->setup.listeners->count;
-}
-
-/* The manager keeps them over a stop. */
-static void
-lend_listeners(struct pf_master *m)
-{
-    for (unsigned i = 0; i < m->setup.listeners->count; i++)
-        m->setup.listeners->table[i].lent = true;
 }
 
 static void
@@ -404,14 +168,14 @@ store_all(struct pf_master *m)
     struct pf_state *state = s->state;
 
     prepare_state(m);
-    s->pending =
-        !(remove_workers(m, false) && put_singles(m, state) && put_listeners(m, state) &&
-          put_files(m, state) && put_workers(m, state) && put_state(m, state));
+    s->pending = !(pf_offer_remove_workers(m, false) && pf_offer_singles(m, state) &&
+                   pf_offer_listeners(m, state) && pf_offer_files(m, state) &&
+                   pf_offer_workers(m, state) && put_state(m, state));
     s->births = m->pool.births;
     s->ends = s->ends_now;
     s->listener_count = m->setup.listeners->count;
-    if (!s->pending && !s->is_keeper)
-        lend_listeners(m);
+    if (!s->pending)
+        lend_listeners(m, state);
 }
 
 /* ---- words --------------------------------------------------------------------------- */
@@ -419,8 +183,8 @@ store_all(struct pf_master *m)
 static void
 say_once(struct pf_master *m, const char *text, bool *said)
 {
-    if (!*said && m->store.fd >= 0)
-        *said = was_taken(m, pf_notify_send(m->store.fd, text));
+    if (!*said)
+        *said = pf_offer_say(m, text);
 }
 
 /* The keeper has the log that was opened at the start. */
@@ -433,7 +197,7 @@ hand_log(struct pf_master *m)
     if (mark == m->store.log_mark)
         return;
     (void)snprintf(name, sizeof name, PF_KEEPER_LOG "%" PRIu32, mark);
-    if (put(m, name, pf_outlet_fd(PF_OUTLET_LOG)))
+    if (pf_offer_put(m, name, pf_outlet_fd(PF_OUTLET_LOG)))
         m->store.log_mark = mark;
 }
 
@@ -442,16 +206,10 @@ static void
 withdraw(struct pf_master *m)
 {
     struct pf_store *s = &m->store;
-    char name[PF_STORED_NAME_BYTES];
 
-    if (s->number > 0 && !take_back(m, pf_stored_numbered(name, "state", s->number)))
-        return;
-    s->number = 0;
-    prepare_state(m);
-    if (!remove_files(m, s->state))
-        return;
     pf_state_init(s->state);
-    s->withdrawn = remove_workers(m, true) && put_singles(m, s->state);
+    s->withdrawn = remove_states(m, s->number + 1) && pf_offer_remove_workers(m, true) &&
+                   pf_offer_singles(m, s->state);
 }
 
 static void
@@ -472,8 +230,11 @@ pf_master_store(struct pf_master *m)
     if (s->fd < 0)
         return;
     if (m->pool.stop == PF_STOP_NONE && m->upgrade.stage != PF_UPGRADE_TRIAL &&
-        m->upgrade.stage != PF_UPGRADE_EMPTYING && has_changed(m))
-        store_all(m);
+        m->upgrade.stage != PF_UPGRADE_EMPTYING) {
+        if (has_changed(m))
+            store_all(m);
+        (void)remove_states(m, s->number);
+    }
     if (s->is_keeper)
         tend_keeper(m);
     else if (m->pool.stop != PF_STOP_NONE && !s->withdrawn)

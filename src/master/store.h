@@ -4,6 +4,7 @@
 
 #include "base/attr.h"
 #include "link/state.h"
+#include "link/stored.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,12 +19,19 @@ struct pf_stored_worker {
     bool channel, wire, departures;
 };
 
+/* What is stored under the name of a file. */
+struct pf_stored_file {
+    char name[PF_STORED_NAME_BYTES];
+    int fd;
+};
+
 struct pf_store {
     int fd;         /* -1: there is no store */
     bool is_keeper; /* or it is the service manager's, and fd is the herald's */
     bool said_ready, said_stopping;
     uint32_t log_mark; /* of the sink that the keeper writes to */
     uint64_t number;   /* of the state that was stored last; 0: none */
+    uint64_t oldest;   /* number of the first one that may still be there */
     uint64_t births;   /* as of then ... */
     uint64_t ends;
     unsigned listener_count;
@@ -31,12 +39,13 @@ struct pf_store {
     bool pending;      /* not all of it was taken */
     bool withdrawn;    /* what the next service must not get back is removed */
 
-    /* What is stored: -1, nothing. */
+    /* What is stored (offer.c). */
     int fds[PF_STATE_FD_COUNT_OF];
     bool again; /* a master before this one stored what follows */
     unsigned lent_count;
     unsigned lent[PF_STATE_LISTENERS_MAX]; /* listeners, by their numbers */
-    int files[PF_STATE_FILES_MAX];
+    unsigned file_count;
+    struct pf_stored_file files[PF_STATE_FILES_MAX];
     struct pf_stored_worker *workers; /* by slot */
     unsigned capacity;                /* of that table, and of the state's */
 

@@ -16,12 +16,14 @@
 
 #include "base/text.h"
 #include "net/given.h"
+#include "net/handed.h"
 #include <prefork/prefork.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -167,4 +169,26 @@ pf_inherit_listen_fds(struct pf_listeners *ls, pf_inherit_stored *stored, void *
         return e;
     }
     return (int)(ls->count - before);
+}
+
+/* That its path leads to it is the best that can be known of a unix socket's file. */
+int
+pf_inherit_lone(struct pf_listeners *ls, int fd, unsigned id, struct pf_error *error)
+{
+    struct pf_listener l = {.fd = fd};
+    struct stat st = {.st_ino = 0};
+    int r = pf_given_learn(&l, "what was kept", error);
+
+    if (r < 0)
+        return r;
+    if (l.family == AF_UNIX && stat(l.address, &st) < 0)
+        st.st_ino = 0;
+    return pf_listeners_adopt(ls,
+                              &(struct pf_listener_handed){.fd = fd,
+                                                           .id = id,
+                                                           .proto = l.proto,
+                                                           .dev = st.st_dev,
+                                                           .ino = st.st_ino,
+                                                           .address = l.address},
+                              error);
 }

@@ -22,4 +22,9 @@ typedef int pf_inherit_stored(void *context, const char *name, int fd,
 PF_MUST_USE int pf_inherit_listen_fds(struct pf_listeners *ls, pf_inherit_stored *stored,
                                       void *context, struct pf_error *error);
 
+/* Take over a listener (fd; consumed unless refused) of a master before this one, of which
+ * nothing but the number is known. 0, or a negative errno with the sentence in error. */
+PF_MUST_USE int pf_inherit_lone(struct pf_listeners *ls, int fd, unsigned id,
+                                struct pf_error *error);
+
 #endif

@@ -101,16 +101,14 @@ leads_here(const char *path)
            there.st_dev == runs.st_dev && there.st_ino == runs.st_ino;
 }
 
-static char *
-absolute(const char *path)
+char *
+pf_image_absolute(const char *path)
 {
     char directory[PATH_MAX];
     char whole[2 * PATH_MAX];
 
-    if (path[0] == '/')
+    if (path[0] == '/' || !getcwd(directory, sizeof directory))
         return pf_text_copy(path);
-    if (!getcwd(directory, sizeof directory))
-        return NULL;
     if (pf_text_begins(path, "./"))
         path += 2;
     (void)snprintf(whole, sizeof whole, "%s/%s", directory, path); /* cut is fine */
@@ -126,9 +124,9 @@ called_by(void)
 
     if (!here.argv || !here.argv[0] || pf_process_find_program(here.argv[0], &found) < 0)
         return NULL;
-    path = absolute(found);
+    path = pf_image_absolute(found);
     free(found);
-    if (path && !leads_here(path)) {
+    if (path && (path[0] != '/' || !leads_here(path))) {
         free(path);
         path = NULL;
     }

@@ -22,6 +22,10 @@ struct pf_image {
  * /proc there is no path. */
 struct pf_image *pf_image_here(void);
 
+/* The path of a file that a server is made of, from the root directory (given): working
+ * directories move. As it is where there is no working directory; NULL: no memory. */
+char *pf_image_absolute(const char *path);
+
 /* The path is another one: what runs was executed by its descriptor. 0 or -ENOMEM. */
 PF_MUST_USE int pf_image_rename(struct pf_image *image, const char *path);
 

@@ -56,14 +56,23 @@ class ServiceManager:
 
     def pump(self):
         """Take all messages, and drop what hung up: self."""
-        while True:
-            try:
-                text, control, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(256 * 4))
-            except BlockingIOError:
-                break
-            self._take(text.decode().splitlines(), _descriptors(control))
+        while self._read_one():
+            pass
         self._drop_dead()
         return self
+
+    def read(self, count):
+        """Take so many messages, if there are as many."""
+        for _ in range(count):
+            self._read_one()
+
+    def _read_one(self):
+        try:
+            text, control, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(256 * 4))
+        except BlockingIOError:
+            return False
+        self._take(text.decode().splitlines(), _descriptors(control))
+        return True
 
     def _take(self, lines, fds):
         name = next((line[7:] for line in lines if line.startswith("FDNAME=")), "stored")

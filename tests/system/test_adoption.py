@@ -1,13 +1,15 @@
 """The next master takes over: by a keeper, and by a service manager that stores descriptors."""
 
 import os
-from signal import SIGKILL, SIGTERM
+import shutil
+from signal import SIGHUP, SIGKILL, SIGTERM
 
 import psutil
 import pytest
 
 from manager import ServiceManager
-from support import EXAMPLES, connect, converse, is_alive, proc_fds, read_line, title_of
+from support import BUILD, EXAMPLES, connect, converse, is_alive, proc_fds, read_line, title_of
+from upgrades import own_port, site  # noqa: F401
 
 POOL = {"sizing": "static", "max_servers": 3}
 
@@ -159,6 +161,50 @@ def test_the_next_master_speaks_to_the_manager_and_stores(server, manager):
     assert third.workers() == [], "nobody had to be born"
     assert third.stop() == 0
     assert not any(is_alive(pid) for pid in workers)
+
+
+def start_site(site, server, manager, executable=None):
+    """The server of a site, by a manager, with all that is stored."""
+    s = manager.start(server, executable or site.executable, "serve", fdstore=1, port=None,
+                      conf_file=site.conf, env={"LD_LIBRARY_PATH": BUILD}, tail=["--", site.code])
+    s.wait_until(lambda: len(manager.names("prefork.state.")) == 1, "a whole store")
+    return s
+
+
+def test_a_new_executable_was_mixed_with_an_old_shared_object(site, server, manager):
+    """What a manager starts is what is on disk: program, shared object and settings."""
+    site = site("so")
+    site.configure(port=own_port(), **POOL)
+    first = start_site(site, server, manager)
+    old = first.wait_workers(3)
+    os.kill(first.pid, SIGKILL)
+    assert first.wait_exit() == -SIGKILL
+    site.deploy_next()
+    site.configure(max_servers=4)
+    site.server = second = start_site(site, server, manager)
+    second.wait_workers(1)  # of four, while three of the last master live
+    for pid in old:
+        os.kill(pid, SIGKILL)
+    second.wait_workers(4)
+    assert site.serves() == "v2"
+    assert second.stop() == 0
+
+
+def test_a_reload_went_to_the_path_of_the_master_before(site, server, manager, tmp_path):
+    """The unit may have been changed: the path is the one by which this one was started."""
+    site = site("so")
+    site.configure(port=own_port(), **POOL)
+    first = start_site(site, server, manager)
+    first.wait_workers(3)
+    os.kill(first.pid, SIGKILL)
+    assert first.wait_exit() == -SIGKILL
+    other = tmp_path / "other"
+    shutil.copy(site.executable, other)
+    second = start_site(site, server, manager, other)
+    second.signal(SIGHUP)
+    second.wait_log(rf"starting {other} in this process")
+    second.wait_log("reload 1: generation 2 serves")
+    assert second.stop() == 0
 
 
 def test_who_connects_during_a_restart_is_served(server, manager):

@@ -37,7 +37,7 @@ def test_all_that_the_master_owns_is_stored(stored, manager):
     """Each thing once, under its name."""
     s = stored()
     names = [name for name in manager.names() if not name.startswith("prefork.state.")]
-    assert names == ["prefork.board", "prefork.exe", "prefork.hints", "prefork.l.0",
+    assert names == ["prefork.board", "prefork.hints", "prefork.l.0",
                      "prefork.pass", "prefork.w.1", "prefork.w.2", "prefork.wake"]
     with socket.socket(fileno=os.dup(manager.get("prefork.l.0"))) as listener:
         assert listener.getsockname() == s.address

@@ -15,7 +15,8 @@ from signal import SIGKILL
 import pytest
 
 from support import EXAMPLES, PREFORK, flags, is_refused, proc_fds, proc_status
-from test_daemon import CONFIG, NOBODY, ONE, SYSTEM, can_nobody_run, failed_start, ids_of
+from test_daemon import CONFIG, NOBODY, ONE, SYSTEM, can_nobody_run, failed_start
+from test_users import ids_of
 
 pytestmark = pytest.mark.root
 

@@ -12,8 +12,9 @@ import stat
 import pytest
 
 from support import PREFORK, proc_status
-from test_daemon import NOBODY, can_nobody_run, ids_of
+from test_daemon import NOBODY, can_nobody_run
 from test_privileges import GROUP, NET_BIND, PASSWD, sets_of, with_users  # noqa: F401
+from test_users import ids_of
 from upgrades import Site, needs_reload
 
 pytestmark = [needs_reload, pytest.mark.root,
