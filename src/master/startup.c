@@ -11,6 +11,7 @@
 #include "master/solo.h"
 #include "net/handed.h"
 #include "net/starter.h"
+#include "os/clock.h"
 #include "os/fd.h"
 #include "os/memory.h"
 #include "os/process.h"
@@ -228,8 +229,8 @@ tell_ready_alone(void *context)
 {
     struct pf_startup *s = context;
 
-    pf_listeners_commit(s->listeners, note, NULL);
-    (void)pf_listeners_retire(s->listeners, true);
+    pf_listeners_commit(s->listeners, pf_clock_now(), note, NULL);
+    (void)pf_listeners_retire(s->listeners, pf_clock_now(), true);
     if (s->from)
         take_over_alone(s);
     else

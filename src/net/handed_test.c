@@ -17,11 +17,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -32,6 +34,7 @@ static struct pf_endpoint kept[PF_LISTENERS_MAX]; /* listeners borrow theirs */
 static unsigned kept_count;
 static struct pf_error error;
 static char notes[1000];
+#define LATER PF_HANDED_EMPTYING /* after a commit at 0 */
 static char directory[] = "/tmp/prefork-handed-XXXXXX";
 
 /* ---- helpers --------------------------------------------------------------------------
@@ -257,8 +260,8 @@ keeps_what_came_from_outside(void **state)
     hand_over();
     assert_int_equal(ls.count, 1);
     assert_true(pf_listeners_are_inherited(&ls));
-    pf_listeners_commit(&ls, note, NULL);
-    assert_int_equal(pf_listeners_retire(&ls, true), 0);
+    pf_listeners_commit(&ls, 0, note, NULL);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, true), 0);
     assert_int_equal(ls.count, 1);
     old.table[0].inherited = false;
 }
@@ -379,8 +382,8 @@ opens_beside_what_is_in_the_way(void **state)
         assert_int_equal(pf_listener_port(&ls.table[0]), pf_listener_port(&old.table[0]));
         assert_false(pf_socket_is_shared(ls.table[0].fd));
         assert_false(pf_socket_is_shared(old.table[0].fd));
-        pf_listeners_commit(&ls, note, NULL);
-        assert_int_equal(pf_listeners_retire(&ls, true), 0);
+        pf_listeners_commit(&ls, 0, note, NULL);
+        assert_int_equal(pf_listeners_retire(&ls, LATER, true), 0);
         pf_listeners_close(&ls);
         pf_listeners_close(&old);
         assert_string_equal(notes, "");
@@ -436,7 +439,7 @@ adds_and_drops_shards(void **state)
         assert_int_equal(ls.table[i].shard, i);
         assert_int_equal(pf_listener_port(&ls.table[i]), pf_listener_port(&old.table[0]));
     }
-    pf_listeners_commit(&ls, note, NULL);
+    pf_listeners_commit(&ls, 0, note, NULL);
     assert_true(pf_socket_is_shared(old.table[0].fd));
 
     pf_listeners_close(&old);
@@ -470,7 +473,7 @@ changes_options_at_the_commit(void **state)
     must_open(&ls, e);
     must_open(&ls, u);
     assert_int_equal(backlog_of(&old.table[0]), 16);
-    pf_listeners_commit(&ls, note, NULL);
+    pf_listeners_commit(&ls, 0, note, NULL);
     assert_int_equal(backlog_of(&old.table[0]), 3);
     assert_int_equal(getsockopt(old.table[1].fd, SOL_SOCKET, SO_BROADCAST, &value, &size),
                      0);
@@ -495,7 +498,7 @@ changes_mode_and_owner_at_the_commit(void **state)
     must_open(&ls, e);
     assert_true(are_same(&ls.table[0], &old.table[0]));
     assert_int_equal(mode_at(e.port), 0600);
-    pf_listeners_commit(&ls, note, NULL);
+    pf_listeners_commit(&ls, 0, note, NULL);
     assert_int_equal(mode_at(e.port), 0666);
     assert_int_equal(lstat(e.port, &st), 0);
     assert_true(e.group == (gid_t)-1 || st.st_gid == e.group);
@@ -548,14 +551,14 @@ takes_over_a_path_with_another_type(void **state)
     assert_int_equal(ls.handed_count, 1);
     assert_string_equal(ls.table[0].address, e.port);
     assert_int_equal(file_at(e.port), file); /* in service until the commit */
-    pf_listeners_commit(&ls, note, NULL);
+    pf_listeners_commit(&ls, 0, note, NULL);
     assert_string_equal(notes, "");
     assert_int_equal(file_at(e.port), ls.table[0].file.ino);
     assert_int_equal(client_at(e.port, SOCK_STREAM), -1);
     client = client_at(e.port, SOCK_DGRAM);
     assert_true(client >= 0);
     (void)close(client);
-    assert_int_equal(pf_listeners_retire(&ls, false), 0);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 0);
     assert_int_equal(file_at(e.port), ls.table[0].file.ino);
 
     pf_listeners_close(&old); /* the name it was bound to is not its path any more */
@@ -603,8 +606,8 @@ makes_a_path_again(void **state)
     must_open(&ls, e);
     assert_false(are_same(&ls.table[0], &old.table[0]));
     assert_int_equal(file_at(e.port), ls.table[0].file.ino);
-    pf_listeners_commit(&ls, note, NULL);
-    assert_int_equal(pf_listeners_retire(&ls, true), 0);
+    pf_listeners_commit(&ls, 0, note, NULL);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, true), 0);
     assert_int_equal(file_at(e.port), ls.table[0].file.ino);
 }
 
@@ -640,20 +643,106 @@ drains_before_it_closes(void **state)
     must_open(&old, tcp("0"));
     hand_over();
     first = client_of(&old.table[0]);
-    assert_false(pf_listener_is_drained(&ls.handed[0]));
-    pf_listeners_commit(&ls, note, NULL);
+    assert_int_equal(pf_listener_queued(&ls.handed[0]), 1);
+    pf_listeners_commit(&ls, 0, note, NULL);
     late = client_of(&old.table[0]);
     p = (struct pollfd){.fd = late, .events = POLLOUT};
     assert_int_equal(poll(&p, 1, 0), 0); /* it tries again, and then nobody is here */
-    assert_int_equal(pf_listeners_retire(&ls, false), 1);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 1);
     (void)close(accept(old.table[0].fd, NULL, NULL));
-    assert_true(pf_listener_is_drained(&ls.handed[0]));
-    assert_int_equal(pf_listeners_retire(&ls, false), 0);
+    assert_int_equal(pf_listener_queued(&ls.handed[0]), 0);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 0);
     assert_int_equal(ls.handed_count, 0);
     assert_int_equal(accept(old.table[0].fd, NULL, NULL), -1);
     assert_int_equal(errno, EINVAL); /* closed for all who have it */
     (void)close(first);
     (void)close(late);
+}
+
+/* A filter at the client holds the answer to its first packet back, so that its handshake
+ * is under way for as long as wanted. The kernel answers again after a second. */
+static int
+client_under_way(const struct pf_listener *l)
+{
+    static struct sock_filter deaf[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    const struct sock_fprog program = {.len = 1, .filter = deaf};
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof a;
+    int fd = socket(l->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    assert_int_equal(getsockname(l->fd, (void *)&a, &n), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program),
+                     0);
+    assert_int_equal(connect(fd, (void *)&a, n), -1);
+    assert_int_equal(errno, EINPROGRESS);
+    return fd;
+}
+
+static void
+does_not_reset_a_handshake_under_way(void **state)
+{
+    struct pollfd p = {.events = POLLOUT};
+    int broken = -1, unused = 0;
+    socklen_t n = sizeof broken;
+
+    (void)state;
+    must_open(&old, tcp("0"));
+    hand_over();
+    p.fd = client_under_way(&old.table[0]);
+    pf_listeners_commit(&ls, 0, note, NULL);
+    assert_int_equal(pf_listener_queued(&ls.handed[0]), 0);
+    assert_int_equal(pf_listeners_retire(&ls, LATER - 1, false), 1);
+    assert_int_equal(setsockopt(p.fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused),
+                     0);
+    assert_int_equal(poll(&p, 1, -1), 1);
+    assert_int_equal(getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &broken, &n), 0);
+    assert_int_equal(broken, 0);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 1); /* it is in the queue */
+    (void)close(accept(old.table[0].fd, NULL, NULL));
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 0);
+    (void)close(p.fd);
+}
+
+/* With no descriptor to spare the kernel cannot be asked about a unix socket. */
+static void
+does_not_take_the_unknown_for_empty(void **state)
+{
+    struct rlimit limit, none;
+    int client, queued, left;
+
+    (void)state;
+    must_open(&old, path("x"));
+    hand_over();
+    client = client_at(path("x").port, SOCK_STREAM);
+    pf_listeners_commit(&ls, 0, note, NULL);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    queued = pf_listener_queued(&ls.handed[0]);
+    left = (int)pf_listeners_retire(&ls, LATER, false);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(queued, -EMFILE);
+    assert_int_equal(left, 1);
+    (void)close(accept(old.table[0].fd, NULL, NULL));
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 0);
+    (void)close(client);
+}
+
+static void
+closes_nothing_before_the_commit(void **state)
+{
+    int client;
+
+    (void)state;
+    must_open(&old, tcp("0"));
+    hand_over();
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 1);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, true), 1);
+    client = client_of(&old.table[0]);
+    (void)close(accept(old.table[0].fd, NULL, NULL));
+    (void)close(client);
+    pf_listeners_give_back(&ls);
+    assert_int_equal(ls.count, 1);
 }
 
 /* The packets of a connection that has begun pass the filter. */
@@ -667,7 +756,7 @@ serves_who_got_in_before(void **state)
     must_open(&old, tcp("0"));
     hand_over();
     client = client_of(&old.table[0]);
-    pf_listeners_commit(&ls, note, NULL);
+    pf_listeners_commit(&ls, 0, note, NULL);
     served = accept(old.table[0].fd, NULL, NULL);
     assert_true(served >= 0);
     assert_int_equal(write(client, "x", 1), 1);
@@ -687,11 +776,11 @@ closes_a_path_to_new_clients(void **state)
     must_open(&old, e);
     hand_over();
     client = client_at(e.port, SOCK_STREAM);
-    pf_listeners_commit(&ls, note, NULL);
+    pf_listeners_commit(&ls, 0, note, NULL);
     assert_int_equal(file_at(e.port), 0);
-    assert_int_equal(pf_listeners_retire(&ls, false), 1);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 1);
     (void)close(accept(old.table[0].fd, NULL, NULL));
-    assert_int_equal(pf_listeners_retire(&ls, false), 0);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 0);
     (void)close(client);
 }
 
@@ -811,6 +900,9 @@ main(void)
         CASE(makes_a_path_again),
         CASE(leaves_a_path_to_who_has_it_now),
         CASE(drains_before_it_closes),
+        CASE(does_not_reset_a_handshake_under_way),
+        CASE(does_not_take_the_unknown_for_empty),
+        CASE(closes_nothing_before_the_commit),
         CASE(serves_who_got_in_before),
         CASE(closes_a_path_to_new_clients),
         CASE(forgets_it_in_a_worker),

@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "base/time.h"
 #include "net/endpoint.h"
 #include "net/path.h"
 
@@ -61,6 +62,8 @@ struct pf_listeners {
 
     unsigned adopted; /* how many were handed over */
     bool given_back;  /* they are not this master's any more: nothing of them is shut */
+    bool committed;   /* what nobody has asked for may be closed, when it is drained ... */
+    pf_time begun_by; /* ... and handshakes that began before are over */
     unsigned next_id;
 
     bool rehearsal; /* to find out whether it can be done: TCP sockets do not listen */
@@ -135,8 +138,9 @@ void pf_listener_unlink(struct pf_listener *l);
 /* The same as pf_listeners_shut() for one of them that is ours. */
 void pf_listener_shut(struct pf_listener *l);
 
-/* Connections and datagrams that wait there: a hint, as above. */
-unsigned pf_listener_queued(const struct pf_listener *l);
+/* Connections and datagrams that wait there, or a negative errno: the kernel cannot be
+ * asked. */
+int pf_listener_queued(const struct pf_listener *l);
 
 /* Close all descriptors of this process, also of what was handed over; *ls is empty
  * afterwards. Unlinks nothing. */

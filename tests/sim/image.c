@@ -40,9 +40,11 @@ NEVER(pf_signal_take_back);
 
 /* Nothing was left by another master. */
 void
-pf_listeners_commit(struct pf_listeners *ls, pf_listener_note *note, void *context)
+pf_listeners_commit(struct pf_listeners *ls, pf_time now, pf_listener_note *note,
+                    void *context)
 {
     (void)ls;
+    (void)now;
     (void)note;
     (void)context;
 }

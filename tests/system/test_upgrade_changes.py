@@ -38,6 +38,17 @@ def test_a_port_is_added_and_removed(site):
     wait_until(lambda: is_refused((other[0], other[1] - 1)), "the end of the first port")
 
 
+def test_a_port_that_a_failed_reload_would_have_removed(site):
+    """Nothing of it changes: it answers during the trial, and afterwards."""
+    site = site()
+    first, second = own_port(), own_port()
+    site.start(**POOL, port=[first, second])
+    site.configure(port=first)
+    site.break_code("crashes in its init")
+    site.fail("bad start")
+    assert site.serves(address_of(second)) == "v1"
+
+
 def test_a_port_that_the_kernel_chose(site):
     """Stays, as long as the setting is the same."""
     site = site()
