@@ -66,7 +66,7 @@ struct pf_listeners {
     pf_time begun_by; /* ... and handshakes that began before are over */
     unsigned next_id;
 
-    bool rehearsal; /* to find out whether it can be done: TCP sockets do not listen */
+    bool rehearsal; /* to find out whether it can be done: nobody is let in */
 };
 
 /* Where the text of a listener came to be changed, told to the person who starts the

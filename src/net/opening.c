@@ -462,7 +462,7 @@ make_path(struct opening *o, bool staged)
         return r;
     if (staged && !pf_path_beside(o->endpoint->port, there.port))
         return refuse_long_path(o);
-    r = pf_path_open(&there, &file, o->error);
+    r = pf_path_open(&there, o->ls->rehearsal, &file, o->error);
     if (r < 0)
         return r;
     r = add_listener(o, r);

@@ -72,6 +72,52 @@ def test_the_path_of_a_unix_socket_changes(site, tmp_path):
     assert site.serves(str(new)) == "v2"
 
 
+# What a program has in place of bind(2): it stops when it has bound a socket of this family.
+STOPPING = """
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int
+bind(int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    long r = syscall(SYS_bind, fd, address, bytes);
+    if (address->sa_family == FAMILY) {
+        (void)close(open(BOUND, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+        pause();
+    }
+    return (int)r;
+}
+"""
+
+
+@pytest.mark.parametrize("proto", ["unix", "unixdgram"])
+@pytest.mark.parametrize("family", ["AF_UNIX", "AF_INET"])
+def test_a_client_during_the_check(site, tmp_path, proto, family):
+    """Finds nobody at a path that is new, neither while its file is there (the check is stopped
+    behind its bind) nor later; and it is gone before the next port is looked at."""
+    site = site()
+    header, bound, path = tmp_path / "bind.h", tmp_path / "bound", tmp_path / "new"
+    header.write_text(STOPPING)
+    s = site.start(**POOL)
+    workers = set(s.workers())
+    kind = socket.SOCK_STREAM if proto == "unix" else socket.SOCK_DGRAM
+    site.configure(port=[site.settings["port"], f"{path}/{proto}", own_port()])
+    site.put(site.code, site.compile("broken", "-include", str(header), f"-DFAMILY={family}",
+                                     f'-DBOUND="{bound}"'))
+    waiting = site.start_reload()
+    s.wait_until(bound.exists, "the check")
+    assert path.exists() == (family == "AF_UNIX")
+    with socket.socket(socket.AF_UNIX, kind) as client, pytest.raises(OSError):
+        client.connect(str(path))
+        client.send(b"x")
+    (check,) = {p.pid for p in psutil.Process(s.pid).children()} - workers
+    os.kill(check, SIGKILL)
+    assert ended(waiting)[0] != 0
+    assert path.exists() == (family == "AF_UNIX")
+    assert site.serves() == "v1"
+
+
 def test_a_refused_reload_leaves_no_socket_behind(site, tmp_path):
     """Neither a new file nor, for the old one, none."""
     site = site()
