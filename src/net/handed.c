@@ -272,7 +272,7 @@ set_options(const struct pf_listener *l)
         return pf_socket_broadcast(l->fd, e->broadcast);
     if (l->proto == PF_PROTO_UNIXDGRAM)
         return 0;
-    if (listen(l->fd, e->backlog) < 0) /* again: only the length of the queue changes */
+    if (listen(l->fd, e->backlog) < 0) /* if again, only the length of the queue changes */
         return -errno;
     return l->family == AF_UNIX ? 0 : pf_socket_share(l->fd, e->shards > 1);
 }
@@ -343,11 +343,11 @@ pf_listeners_commit(struct pf_listeners *ls, pf_time now, pf_listener_note *note
     ls->begun_by = pf_time_after(now, PF_HANDED_EMPTYING);
     for (unsigned i = 0; i < ls->count; i++) {
         struct pf_listener *l = &ls->table[i];
-        if (l->before.place > 0 && !l->inherited)
+        if (l->held || (l->before.place > 0 && !l->inherited))
             put_into_force(l, note, context);
         if (l->staged)
             take_over_path(ls, l, note, context);
-        l->beside = false;
+        l->beside = l->held = false;
     }
     for (unsigned i = 0; i < ls->handed_count; i++) {
         struct pf_listener *h = &ls->handed[i];

@@ -10,7 +10,7 @@
  *     pf_listeners_give_back()    the table is again what was handed over
  *
  * Until the commit nothing changes at a socket that is in service: not its file, not its
- * options. */
+ * options, and no other one takes a share of its clients. */
 #ifndef PF_NET_HANDED_H
 #define PF_NET_HANDED_H
 
@@ -55,9 +55,9 @@ PF_MUST_USE int pf_listeners_adopt(struct pf_listeners *ls,
 void pf_listeners_forget_handed(struct pf_listeners *ls);
 
 /* The settings hold from here on: sockets that were taken over get backlog, broadcast, mode
- * and owner (a mode or owner that is no longer set stays as it is); a unix socket of
- * another type takes over its path, in one step. What cannot be done any more is said
- * through note.
+ * and owner (a mode or owner that is no longer set stays as it is); further shards of them
+ * begin to listen; a unix socket of another type takes over its path, in one step. What
+ * cannot be done any more is said through note.
  *
  * No new client gets in at what nobody asked for: paths are removed, and the first packet
  * of a TCP connection is no longer answered, so that the client tries again a second

@@ -145,6 +145,16 @@ mode_at(const char *name)
     return st.st_mode & 07777;
 }
 
+static bool
+listens(const struct pf_listener *l)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+
+    assert_int_equal(getsockopt(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size), 0);
+    return value;
+}
+
 static unsigned
 backlog_of(const struct pf_listener *l)
 {
@@ -439,8 +449,11 @@ adds_and_drops_shards(void **state)
         assert_int_equal(ls.table[i].shard, i);
         assert_int_equal(pf_listener_port(&ls.table[i]), pf_listener_port(&old.table[0]));
     }
+    assert_false(listens(&ls.table[1])); /* or it would be sent clients */
+    assert_false(listens(&ls.table[2]));
     pf_listeners_commit(&ls, 0, note, NULL);
     assert_true(pf_socket_is_shared(old.table[0].fd));
+    assert_true(listens(&ls.table[1]) && listens(&ls.table[2]));
 
     pf_listeners_close(&old);
     old = ls;

@@ -43,6 +43,7 @@ struct pf_listener {
     /* While the master before this one may come back (net/handed.h). */
     bool staged; /* its file is beside its path, where one of another type still is */
     bool beside; /* bound while one of ours, handed over, was in its way */
+    bool held;   /* bound, and listens from the commit on */
     struct {
         unsigned place; /* in the table of the master before this one, from 1; 0: new */
         enum pf_proto proto;
