@@ -150,7 +150,8 @@ watch_doors(struct pf_master *m, bool watch)
         int fd = m->setup.listeners->table[i].fd;
         if (!watch)
             pf_wait_remove(&m->wait, fd);
-        else if (pf_wait_add_once(&m->wait, fd, pf_tag(PF_TAG_DOOR, i)) < 0)
+        else if (!m->setup.listeners->table[i].held &&
+                 pf_wait_add_once(&m->wait, fd, pf_tag(PF_TAG_DOOR, i)) < 0)
             m->deadline = pf_time_earlier(m->deadline, m->now + PF_PLAN_LOOK);
     }
 }

@@ -231,8 +231,8 @@ tell_ready_alone(void *context)
     struct pf_startup *s = context;
 
     pf_lifeline_close();
-    pf_listeners_commit(s->listeners, note, NULL);
-    (void)pf_listeners_retire(s->listeners, true);
+    pf_listeners_commit(s->listeners, pf_clock_now(), note, NULL);
+    (void)pf_listeners_retire(s->listeners, pf_clock_now(), true);
     if (s->from)
         take_over_alone(s);
     else

@@ -5,7 +5,7 @@
  *      ▲  ▲                  │ says no, dies, is too late              ║ the new program
  *      │  └──────────────────┘ (nothing was touched)                   ▼
  *      │                                                             TRIAL
- *      │   all is empty, or a second is over            ready          │ │ a worker fails,
+ *      │   all is empty, or time is over                ready          │ │ a worker fails,
  *      ├──────────────────────────────── EMPTYING ◀────────────────────┘ │ all are too late
  *      │                                                                 ▼
  *      ╚══════ the old program, with what it was handed back ═══ execve(2) of the old one
@@ -51,8 +51,7 @@ enum {
     TEXT_BYTES = PF_CHECKING_TEXT_BYTES,
 };
 
-/* For queues of sockets that are given up. */
-#define EMPTYING_MAX PF_SECOND
+#define SEEING_OFF PF_SECOND /* of workers that nobody will look after */
 
 static enum pf_upgrade_wish
 wanted_before(const struct pf_state *from)
@@ -220,7 +219,7 @@ become_next(struct pf_master *m)
 static void
 see_off(struct pf_master *m)
 {
-    pf_time deadline = pf_time_after(m->now, EMPTYING_MAX);
+    pf_time deadline = pf_time_after(m->now, SEEING_OFF);
 
     for (unsigned i = 0; i < m->pool.used; i++)
         pf_fd_close(&m->children[i].channel);
@@ -413,9 +412,9 @@ note(void *context, const char *text)
 static void
 commit(struct pf_master *m)
 {
-    pf_listeners_commit(m->setup.listeners, note, NULL);
+    pf_listeners_commit(m->setup.listeners, m->now, note, NULL);
     m->upgrade.stage = PF_UPGRADE_EMPTYING;
-    m->upgrade.deadline = pf_time_after(m->now, EMPTYING_MAX);
+    m->upgrade.deadline = pf_time_after(m->now, PF_HANDED_EMPTYING);
     m->deadline = m->now;
 }
 
@@ -446,22 +445,25 @@ tend_trial(struct pf_master *m)
 static void
 tend_emptying(struct pf_master *m)
 {
-    if (pf_listeners_retire(m->setup.listeners, false) == 0 ||
+    if (pf_listeners_retire(m->setup.listeners, m->now, false) == 0 ||
         m->now >= m->upgrade.deadline)
         finish(m);
     else
         m->deadline = pf_time_earlier(m->deadline, m->now + PF_PLAN_LOOK);
 }
 
-/* What was not empty in time, until the last old worker has gone. */
+/* What was not empty in time, until the last old worker has gone. Before the end of
+ * EMPTYING none of them was asked to. */
 static void
 tend_leftovers(struct pf_master *m)
 {
+    const enum pf_upgrade_stage stage = m->upgrade.stage;
     bool alone = !pf_rollover_is_on(&m->pool);
 
-    if (m->setup.listeners->handed_count == 0)
+    if (m->setup.listeners->handed_count == 0 || stage == PF_UPGRADE_TRIAL ||
+        stage == PF_UPGRADE_EMPTYING)
         return;
-    if (pf_listeners_retire(m->setup.listeners, alone) > 0)
+    if (pf_listeners_retire(m->setup.listeners, m->now, alone) > 0)
         m->deadline = pf_time_earlier(m->deadline, m->now + PF_PLAN_LOOK);
 }
 
@@ -473,7 +475,8 @@ pf_upgrade_begin(struct pf_master *m)
 
     pf_lifeline_close(); /* workers are next, and what becomes of them is seen */
     if (!from) {
-        pf_listeners_commit(m->setup.listeners, note, NULL); /* what was left by another */
+        /* What was left by another. */
+        pf_listeners_commit(m->setup.listeners, m->now, note, NULL);
         return;
     }
     if (from->kind == PF_STATE_TRIAL) {
@@ -483,7 +486,7 @@ pf_upgrade_begin(struct pf_master *m)
         u->stage = PF_UPGRADE_TRIAL;
         return;
     }
-    pf_listeners_commit(m->setup.listeners, note, NULL);
+    pf_listeners_commit(m->setup.listeners, m->now, note, NULL);
     if (from->kind == PF_STATE_ROLLBACK)
         fail(m, from->reason);
     give_up_return(m);

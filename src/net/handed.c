@@ -16,6 +16,13 @@
  * filter is inherited by connections that are accepted from there, and meets nothing in
  * them: they have begun.) When the queue is empty the socket is shut, whoever else has it.
  *
+ * A handshake that had begun is in no queue that can be asked: the client's last packet is
+ * still to come, and would be answered by a reset if the socket had gone meanwhile. The
+ * kernel lists such requests (sock_diag(7)), but of all sockets at a port together, so that
+ * a busy port with one shard less would never be without, and not those that it keeps no
+ * record of (SYN cookies). So a TCP socket that is given up stays for as long as a common
+ * handshake takes, whatever its queue.
+ *
  * Deliberately absent: who tells whom (link/state.h), and when (master/). */
 #include "net/handed.h"
 
@@ -267,7 +274,7 @@ set_options(const struct pf_listener *l)
         return pf_socket_broadcast(l->fd, e->broadcast);
     if (l->proto == PF_PROTO_UNIXDGRAM)
         return 0;
-    if (listen(l->fd, e->backlog) < 0) /* again: only the length of the queue changes */
+    if (listen(l->fd, e->backlog) < 0) /* if again, only the length of the queue changes */
         return -errno;
     return l->family == AF_UNIX ? 0 : pf_socket_share(l->fd, e->shards > 1);
 }
@@ -331,15 +338,18 @@ refuse_new(int fd)
 }
 
 void
-pf_listeners_commit(struct pf_listeners *ls, pf_listener_note *note, void *context)
+pf_listeners_commit(struct pf_listeners *ls, pf_time now, pf_listener_note *note,
+                    void *context)
 {
+    ls->committed = true;
+    ls->begun_by = pf_time_after(now, PF_HANDED_EMPTYING);
     for (unsigned i = 0; i < ls->count; i++) {
         struct pf_listener *l = &ls->table[i];
-        if (l->before.place > 0 && !l->inherited)
+        if (l->held || (l->before.place > 0 && !l->inherited))
             put_into_force(l, note, context);
         if (l->staged)
             take_over_path(ls, l, note, context);
-        l->beside = false;
+        l->beside = l->held = false;
     }
     for (unsigned i = 0; i < ls->handed_count; i++) {
         struct pf_listener *h = &ls->handed[i];
@@ -349,20 +359,24 @@ pf_listeners_commit(struct pf_listeners *ls, pf_listener_note *note, void *conte
     }
 }
 
-bool
-pf_listener_is_drained(const struct pf_listener *l)
+static bool
+is_drained(const struct pf_listeners *ls, const struct pf_listener *l, pf_time now)
 {
+    if (now < ls->begun_by && l->family != AF_UNIX && !pf_proto_is_datagram(l->proto))
+        return false;
     return pf_listener_queued(l) == 0;
 }
 
 unsigned
-pf_listeners_retire(struct pf_listeners *ls, bool all)
+pf_listeners_retire(struct pf_listeners *ls, pf_time now, bool all)
 {
     unsigned left = 0;
 
+    if (!ls->committed)
+        return ls->handed_count;
     for (unsigned i = 0; i < ls->handed_count; i++) {
         struct pf_listener *h = &ls->handed[i];
-        if (!all && !pf_listener_is_drained(h)) {
+        if (!all && !is_drained(ls, h, now)) {
             ls->handed[left++] = *h;
             continue;
         }

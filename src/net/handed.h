@@ -10,16 +10,22 @@
  *     pf_listeners_give_back()    the table is again what was handed over
  *
  * Until the commit nothing changes at a socket that is in service: not its file, not its
- * options. */
+ * options, and no other one takes a share of its clients. */
 #ifndef PF_NET_HANDED_H
 #define PF_NET_HANDED_H
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "base/time.h"
 #include "net/listener.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
+
+/* After the commit: how long queues of what nobody asked for may take to become empty, and
+ * handshakes to end. Less than the second after which a client whose first packet was not
+ * answered tries again. */
+#define PF_HANDED_EMPTYING (900 * PF_MILLISECOND)
 
 /* A listener, as one master describes it to the next. */
 struct pf_listener_handed {
@@ -49,9 +55,9 @@ PF_MUST_USE int pf_listeners_adopt(struct pf_listeners *ls,
 void pf_listeners_forget_handed(struct pf_listeners *ls);
 
 /* The settings hold from here on: sockets that were taken over get backlog, broadcast, mode
- * and owner (a mode or owner that is no longer set stays as it is); a unix socket of
- * another type takes over its path, in one step. What cannot be done any more is said
- * through note.
+ * and owner (a mode or owner that is no longer set stays as it is); further shards of them
+ * begin to listen; a unix socket of another type takes over its path, in one step. What
+ * cannot be done any more is said through note.
  *
  * No new client gets in at what nobody asked for: paths are removed, and the first packet
  * of a TCP connection is no longer answered, so that the client tries again a second
@@ -59,15 +65,15 @@ void pf_listeners_forget_handed(struct pf_listeners *ls);
  * throw away who waits in the queue.) So these queues only get shorter, while workers of
  * the master before still accept there; handshakes under way may still be added. UDP goes
  * on until the end. */
-void pf_listeners_commit(struct pf_listeners *ls, pf_listener_note *note, void *context);
-
-/* Does nobody wait there? As far as the kernel can be asked: if it cannot, yes. */
-bool pf_listener_is_drained(const struct pf_listener *l);
+void pf_listeners_commit(struct pf_listeners *ls, pf_time now, pf_listener_note *note,
+                         void *context);
 
 /* After the commit: close what nobody asked for and is drained, for all processes that
- * have it, or with `all` everything: then who waits there is reset. Gives the number of
- * those that are left, which have to be served on by workers of the master before. */
-unsigned pf_listeners_retire(struct pf_listeners *ls, bool all);
+ * have it, or with `all` everything: then who waits there is reset. Drained is what has an
+ * empty queue, and TCP not before PF_HANDED_EMPTYING is over; of what the kernel cannot be
+ * asked nobody knows. Gives the number of those that are left, which have to be served on
+ * by workers of the master before. Before the commit that is all of them. */
+unsigned pf_listeners_retire(struct pf_listeners *ls, pf_time now, bool all);
 
 /* Before the commit: close what this master opened, remove its paths. The table is then
  * that of the master before, in its order, each listener with its protocol, and options as

@@ -18,14 +18,14 @@ takes_over_a_path_with_another_type(void **state)
     assert_int_equal(ls.handed_count, 1);
     assert_string_equal(ls.table[0].address, e.port);
     assert_int_equal(file_at(e.port), file); /* in service until the commit */
-    pf_listeners_commit(&ls, note, NULL);
+    pf_listeners_commit(&ls, 0, note, NULL);
     assert_string_equal(notes, "");
     assert_int_equal(file_at(e.port), ls.table[0].file.ino);
     assert_int_equal(client_at(e.port, SOCK_STREAM), -1);
     client = client_at(e.port, SOCK_DGRAM);
     assert_true(client >= 0);
     (void)close(client);
-    assert_int_equal(pf_listeners_retire(&ls, false), 0);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, false), 0);
     assert_int_equal(file_at(e.port), ls.table[0].file.ino);
 
     pf_listeners_close(&old); /* the name it was bound to is not its path any more */
@@ -73,8 +73,8 @@ makes_a_path_again(void **state)
     must_open(&ls, e);
     assert_false(are_same(&ls.table[0], &old.table[0]));
     assert_int_equal(file_at(e.port), ls.table[0].file.ino);
-    pf_listeners_commit(&ls, note, NULL);
-    assert_int_equal(pf_listeners_retire(&ls, true), 0);
+    pf_listeners_commit(&ls, 0, note, NULL);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, true), 0);
     assert_int_equal(file_at(e.port), ls.table[0].file.ino);
 }
 

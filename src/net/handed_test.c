@@ -46,8 +46,8 @@ keeps_what_came_from_outside(void **state)
     hand_over();
     assert_int_equal(ls.count, 1);
     assert_true(pf_listeners_are_inherited(&ls));
-    pf_listeners_commit(&ls, note, NULL);
-    assert_int_equal(pf_listeners_retire(&ls, true), 0);
+    pf_listeners_commit(&ls, 0, note, NULL);
+    assert_int_equal(pf_listeners_retire(&ls, LATER, true), 0);
     assert_int_equal(ls.count, 1);
     old.table[0].inherited = false;
 }
@@ -168,8 +168,8 @@ opens_beside_what_is_in_the_way(void **state)
         assert_int_equal(pf_listener_port(&ls.table[0]), pf_listener_port(&old.table[0]));
         assert_false(pf_socket_is_shared(ls.table[0].fd));
         assert_false(pf_socket_is_shared(old.table[0].fd));
-        pf_listeners_commit(&ls, note, NULL);
-        assert_int_equal(pf_listeners_retire(&ls, true), 0);
+        pf_listeners_commit(&ls, 0, note, NULL);
+        assert_int_equal(pf_listeners_retire(&ls, LATER, true), 0);
         pf_listeners_close(&ls);
         pf_listeners_close(&old);
         assert_string_equal(notes, "");
@@ -208,6 +208,16 @@ refuses_endpoints_that_are_in_the_way(void **state)
     assert_int_equal(ls.handed_count, 1);
 }
 
+static bool
+listens(const struct pf_listener *l)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+
+    assert_int_equal(getsockopt(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size), 0);
+    return value;
+}
+
 static void
 adds_and_drops_shards(void **state)
 {
@@ -225,7 +235,10 @@ adds_and_drops_shards(void **state)
         assert_int_equal(ls.table[i].shard, i);
         assert_int_equal(pf_listener_port(&ls.table[i]), pf_listener_port(&old.table[0]));
     }
-    pf_listeners_commit(&ls, note, NULL);
+    assert_false(listens(&ls.table[1])); /* or it would be sent clients */
+    assert_false(listens(&ls.table[2]));
+    pf_listeners_commit(&ls, 0, note, NULL);
+    assert_true(listens(&ls.table[1]) && listens(&ls.table[2]));
     assert_true(pf_socket_is_shared(old.table[0].fd));
 
     pf_listeners_close(&old);
@@ -259,7 +272,7 @@ changes_options_at_the_commit(void **state)
     must_open(&ls, e);
     must_open(&ls, u);
     assert_int_equal(backlog_of(&old.table[0]), 16);
-    pf_listeners_commit(&ls, note, NULL);
+    pf_listeners_commit(&ls, 0, note, NULL);
     assert_int_equal(backlog_of(&old.table[0]), 3);
     assert_int_equal(getsockopt(old.table[1].fd, SOL_SOCKET, SO_BROADCAST, &value, &size),
                      0);
@@ -284,7 +297,7 @@ changes_mode_and_owner_at_the_commit(void **state)
     must_open(&ls, e);
     assert_true(are_same(&ls.table[0], &old.table[0]));
     assert_int_equal(mode_at(e.port), 0600);
-    pf_listeners_commit(&ls, note, NULL);
+    pf_listeners_commit(&ls, 0, note, NULL);
     assert_int_equal(mode_at(e.port), 0666);
     assert_int_equal(lstat(e.port, &st), 0);
     assert_true(e.group == (gid_t)-1 || st.st_gid == e.group);

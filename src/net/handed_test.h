@@ -34,6 +34,7 @@ static struct pf_endpoint kept[PF_LISTENERS_MAX]; /* listeners borrow theirs */
 static unsigned kept_count;
 static struct pf_error error;
 static char notes[1000];
+#define LATER PF_HANDED_EMPTYING /* after a commit at 0 */
 static char directory[] = "/tmp/prefork-handed-XXXXXX";
 
 static inline void

@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "base/time.h"
 #include "net/endpoint.h"
 #include "net/path.h"
 
@@ -42,6 +43,7 @@ struct pf_listener {
     /* While the master before this one may come back (net/handed.h). */
     bool staged; /* its file is beside its path, where one of another type still is */
     bool beside; /* bound while one of ours, handed over, was in its way */
+    bool held;   /* bound, and listens from the commit on */
     struct {
         unsigned place; /* in the table of the master before this one, from 1; 0: new */
         enum pf_proto proto;
@@ -61,9 +63,11 @@ struct pf_listeners {
 
     unsigned adopted; /* how many were handed over */
     bool given_back;  /* they are not this master's any more: nothing of them is shut */
+    bool committed;   /* what nobody has asked for may be closed, when it is drained ... */
+    pf_time begun_by; /* ... and handshakes that began before are over */
     unsigned next_id;
 
-    bool rehearsal; /* to find out whether it can be done: TCP sockets do not listen */
+    bool rehearsal; /* to find out whether it can be done: nobody is let in */
 };
 
 /* Where the text of a listener came to be changed, told to the person who starts the
@@ -135,8 +139,9 @@ void pf_listener_unlink(struct pf_listener *l);
 /* The same as pf_listeners_shut() for one of them that is ours. */
 void pf_listener_shut(struct pf_listener *l);
 
-/* Connections and datagrams that wait there: a hint, as above. */
-unsigned pf_listener_queued(const struct pf_listener *l);
+/* Connections and datagrams that wait there, or a negative errno: the kernel cannot be
+ * asked. */
+int pf_listener_queued(const struct pf_listener *l);
 
 /* Close all descriptors of this process, also of what was handed over; *ls is empty
  * afterwards. Unlinks nothing. */

@@ -290,10 +290,21 @@ may_skip(const struct pf_target *t, int errnum)
 /* ---- one address ----------------------------------------------------------------------
  */
 
+/* Beside a first shard that is in service the others would be sent clients at once, whom a
+ * way back could only reset: so they listen from the commit on. */
+static bool
+is_held(const struct opening *o, unsigned shard)
+{
+    const struct pf_listener *first = &o->ls->table[o->ls->count - shard];
+
+    return shard > 0 && first->before.place > 0;
+}
+
 static int
 open_shard(struct opening *o, const struct pf_target *t, unsigned shard)
 {
-    struct pf_socket_order order = {.shard = shard, .rehearsal = o->ls->rehearsal};
+    const bool held = is_held(o, shard);
+    struct pf_socket_order order = {.shard = shard, .held = held || o->ls->rehearsal};
     struct pf_listener *l = &o->ls->table[o->ls->count];
     int r = check_room(o);
     int handed = o->port == 0 && o->afresh
@@ -311,6 +322,7 @@ open_shard(struct opening *o, const struct pf_target *t, unsigned shard)
         return r;
     l->shard = shard;
     l->beside = order.beside;
+    l->held = held;
     l->any_port = o->targets.port == 0;
     return 0;
 }
@@ -462,7 +474,7 @@ make_path(struct opening *o, bool staged)
         return r;
     if (staged && !pf_path_beside(o->endpoint->port, there.port))
         return refuse_long_path(o);
-    r = pf_path_open(&there, &file, o->error);
+    r = pf_path_open(&there, o->ls->rehearsal, &file, o->error);
     if (r < 0)
         return r;
     r = add_listener(o, r);

@@ -18,6 +18,9 @@
  * the commit; whether that will be permitted is said before, since then nobody can be
  * refused.
  *
+ * A rehearsal does all that a start does but listen, and removes the file at once: however
+ * it ends, nobody finds a socket there that has no server.
+ *
  * Deliberately absent: abstract names, directories made on the way, and the table of
  * listeners. Whether one of them has this path already is for net/opening.c to know. */
 #include "net/path.h"
@@ -252,12 +255,13 @@ bind_path(const struct pf_endpoint *endpoint, int fd, struct pf_path_file *ret_f
 }
 
 static int
-open_path(const struct pf_endpoint *endpoint, int fd, const struct pf_path_file *file,
-          struct pf_error *error)
+open_path(const struct pf_endpoint *endpoint, bool rehearsal, int fd,
+          const struct pf_path_file *file, struct pf_error *error)
 {
+    const bool listens = !pf_proto_is_datagram(endpoint->proto) && !rehearsal;
     int e;
 
-    if (!pf_proto_is_datagram(endpoint->proto) && listen(fd, endpoint->backlog) < 0)
+    if (listens && listen(fd, endpoint->backlog) < 0)
         return refuse_file(endpoint->port, errno, error);
     e = has_rights(endpoint) ? open_rights(endpoint, file) : 0;
     return e < 0 ? pf_error_set(error, PREFORK_EXIT_SYSTEM, -e,
@@ -266,9 +270,21 @@ open_path(const struct pf_endpoint *endpoint, int fd, const struct pf_path_file 
                  : 0;
 }
 
+/* In a rehearsal nothing can be sent to a socket for datagrams, for the moment that it has
+ * its file. */
+static int
+make_socket(const struct pf_endpoint *endpoint, bool rehearsal)
+{
+    int fd = make_unix(pf_proto_socket_type(endpoint->proto));
+
+    if (fd >= 0 && rehearsal)
+        (void)shutdown(fd, SHUT_RD); /* a stream refuses, as one that does not listen */
+    return fd;
+}
+
 int
-pf_path_open(const struct pf_endpoint *endpoint, struct pf_path_file *ret_file,
-             struct pf_error *error)
+pf_path_open(const struct pf_endpoint *endpoint, bool rehearsal,
+             struct pf_path_file *ret_file, struct pf_error *error)
 {
     struct pf_path_file file = {0};
     int e = clear_path(endpoint->port, error);
@@ -276,14 +292,15 @@ pf_path_open(const struct pf_endpoint *endpoint, struct pf_path_file *ret_file,
 
     if (e < 0)
         return e;
-    fd = make_unix(pf_proto_socket_type(endpoint->proto));
+    fd = make_socket(endpoint, rehearsal);
     if (fd < 0)
         return refuse_file(endpoint->port, -fd, error);
     e = bind_path(endpoint, fd, &file, error);
     if (e == 0)
-        e = open_path(endpoint, fd, &file, error);
-    if (e < 0) {
+        e = open_path(endpoint, rehearsal, fd, &file, error);
+    if (e < 0 || rehearsal)
         pf_path_unlink(endpoint->port, &file);
+    if (e < 0) {
         (void)close(fd); /* nothing was written to it */
         return e;
     }

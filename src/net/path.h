@@ -25,8 +25,9 @@ struct pf_path_file {
  *
  * The listening descriptor (close-on-exec, non-blocking; given) and the file in *ret_file,
  * or a negative errno with the sentence in error; then *ret_file is untouched and a file
- * made on the way is gone. */
-PF_MUST_USE int pf_path_open(const struct pf_endpoint *endpoint,
+ * made on the way is gone. In a rehearsal nobody can connect or send to the socket, and the
+ * file is gone in any case: *ret_file is none. */
+PF_MUST_USE int pf_path_open(const struct pf_endpoint *endpoint, bool rehearsal,
                              struct pf_path_file *ret_file, struct pf_error *error);
 
 /* Is this file still at the path? */

@@ -12,12 +12,15 @@
  * memory is charged to the sender, so that all there is to ask is whether one waits: it
  * counts as 1, and the pool grows by its spares at each look.
  *
- * The number is a hint for sizing the pool. So there is no error: what cannot be asked (an
- * old kernel, a filter on system calls, a socket already shut) counts as 0. No socket is
- * kept between calls. */
+ * The number is a hint for sizing the pool, so in a sum what cannot be asked (an old
+ * kernel, a filter on system calls, no descriptor to spare) counts as 0. Of one socket it
+ * is told, because whoever wants to close it must not take it for empty. A TCP or unix
+ * socket that does not listen has no queue, and 0 is what there is. No socket is kept
+ * between calls. */
 #include "net/listener.h"
 #include "os/fd.h"
 
+#include <errno.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
@@ -45,19 +48,19 @@ union answer {
     char bytes[1024];
 };
 
-static unsigned
+static int
 ask_tcp(int fd)
 {
     struct tcp_info info = {0};
     socklen_t size = sizeof info;
 
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
-        return 0;
-    return info.tcpi_state == TCP_LISTEN ? info.tcpi_unacked : 0;
+        return -errno;
+    return info.tcpi_state == TCP_LISTEN ? (int)info.tcpi_unacked : 0;
 }
 
 /* Larger datagrams take about twice their size. */
-static unsigned
+static int
 ask_udp(int fd)
 {
     uint32_t memory[SK_MEMINFO_VARS] = {0};
@@ -65,22 +68,28 @@ ask_udp(int fd)
     int first = 0;
     uint32_t each;
 
-    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0 ||
-        memory[SK_MEMINFO_RMEM_ALLOC] == 0 || ioctl(fd, SIOCINQ, &first) < 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &size) < 0)
+        return -errno;
+    if (memory[SK_MEMINFO_RMEM_ALLOC] == 0)
         return 0;
+    if (ioctl(fd, SIOCINQ, &first) < 0)
+        return -errno;
     each = DATAGRAM_OVERHEAD + 2 * (uint32_t)first;
-    return memory[SK_MEMINFO_RMEM_ALLOC] < each ? 1 : memory[SK_MEMINFO_RMEM_ALLOC] / each;
+    return memory[SK_MEMINFO_RMEM_ALLOC] < each
+               ? 1
+               : (int)(memory[SK_MEMINFO_RMEM_ALLOC] / each);
 }
 
-static unsigned
+static int
 ask_unix_datagram(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n = poll(&p, 1, 0);
 
-    return poll(&p, 1, 0) > 0 && (p.revents & POLLIN) != 0;
+    return n < 0 ? -errno : (p.revents & POLLIN) != 0;
 }
 
-static bool
+static int
 send_question(int netlink, ino_t inode)
 {
     struct question q = {
@@ -94,11 +103,11 @@ send_question(int netlink, ino_t inode)
                         .udiag_cookie = {~0u, ~0u}},
     };
 
-    return send(netlink, &q, sizeof q, MSG_DONTWAIT) == (ssize_t)sizeof q;
+    return send(netlink, &q, sizeof q, MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 /* The queue's length in an answer of so many bytes about this inode. */
-static unsigned
+static int
 read_answer(union answer *a, size_t bytes, ino_t inode)
 {
     const struct unix_diag_msg *message = NLMSG_DATA(&a->header);
@@ -107,7 +116,9 @@ read_answer(union answer *a, size_t bytes, ino_t inode)
 
     if (bytes < head || a->header.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
         a->header.nlmsg_len < head || a->header.nlmsg_len > bytes ||
-        message->udiag_ino != (__u32)inode || message->udiag_state != TCP_LISTEN)
+        message->udiag_ino != (__u32)inode)
+        return -EPROTO;
+    if (message->udiag_state != TCP_LISTEN)
         return 0;
     for (size_t at = NLMSG_ALIGN(head);
          at + RTA_LENGTH(sizeof length) <= a->header.nlmsg_len;) {
@@ -116,36 +127,39 @@ read_answer(union answer *a, size_t bytes, ino_t inode)
         if (attribute.rta_type == UNIX_DIAG_RQLEN &&
             attribute.rta_len >= RTA_LENGTH(sizeof length)) {
             memcpy(&length, a->bytes + at + RTA_LENGTH(0), sizeof length);
-            return length.udiag_rqueue;
+            return (int)length.udiag_rqueue;
         }
         if (attribute.rta_len < sizeof attribute)
             break;
         at += RTA_ALIGN(attribute.rta_len);
     }
-    return 0;
+    return -EPROTO;
 }
 
-static unsigned
+static int
 ask_unix(int netlink, int fd)
 {
     struct stat st;
     union answer a;
     ssize_t n;
+    int r = fstat(fd, &st) < 0 ? -errno : send_question(netlink, st.st_ino);
 
-    if (fstat(fd, &st) < 0 || !send_question(netlink, st.st_ino))
-        return 0;
+    if (r < 0)
+        return r;
     n = recv(netlink, &a, sizeof a, MSG_DONTWAIT);
-    return n < 0 ? 0 : read_answer(&a, (size_t)n, st.st_ino);
+    return n < 0 ? -errno : read_answer(&a, (size_t)n, st.st_ino);
 }
 
 static int
 open_netlink(void)
 {
-    return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+
+    return fd < 0 ? -errno : fd;
 }
 
 /* *netlink is opened for the first that needs it. */
-static unsigned
+static int
 ask(int *netlink, const struct pf_listener *l)
 {
     if (l->proto == PF_PROTO_UDP)
@@ -156,14 +170,14 @@ ask(int *netlink, const struct pf_listener *l)
         return ask_tcp(l->fd);
     if (*netlink < 0)
         *netlink = open_netlink();
-    return *netlink < 0 ? 0 : ask_unix(*netlink, l->fd);
+    return *netlink < 0 ? *netlink : ask_unix(*netlink, l->fd);
 }
 
-unsigned
+int
 pf_listener_queued(const struct pf_listener *l)
 {
     int netlink = -1;
-    unsigned queued = ask(&netlink, l);
+    int queued = ask(&netlink, l);
 
     pf_fd_close(&netlink); /* it was only asked */
     return queued;
@@ -175,8 +189,10 @@ pf_listeners_queued(const struct pf_listeners *ls)
     int netlink = -1;
     unsigned queued = 0;
 
-    for (unsigned i = 0; i < ls->count; i++)
-        queued += ask(&netlink, &ls->table[i]);
+    for (unsigned i = 0; i < ls->count; i++) {
+        int n = ask(&netlink, &ls->table[i]);
+        queued += n > 0 ? (unsigned)n : 0;
+    }
     pf_fd_close(&netlink); /* it was only asked */
     return queued;
 }

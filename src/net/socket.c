@@ -60,7 +60,7 @@ prepare_tcp(int fd, const struct pf_endpoint *endpoint, const struct pf_target *
         e = -errno;
     if (e == 0 && shards && order->shard == 0)
         e = pf_socket_share(fd, true);
-    if (e == 0 && !order->rehearsal && listen(fd, endpoint->backlog) < 0)
+    if (e == 0 && !order->held && listen(fd, endpoint->backlog) < 0)
         e = -errno;
     return e == 0 && order->beside && !shards ? pf_socket_share(fd, false) : e;
 }

@@ -13,7 +13,7 @@
 struct pf_socket_order {
     unsigned shard; /* from 0; the others join the first, which has to be shared by then */
     bool beside;    /* another socket of ours, shared for this moment, is in its way */
-    bool rehearsal; /* is bound and does not listen, so that no client comes to it */
+    bool held;      /* is bound and does not listen, so that no client comes to it */
 };
 
 /* A descriptor that listens, or is bound for datagrams (close-on-exec, streams

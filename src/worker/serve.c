@@ -351,7 +351,9 @@ take(struct prefork_worker *w, unsigned index, bool shared)
     switch (take_one(w, l, &fd, &errnum)) {
     case 0: break;
     case PF_ACCEPT_E_PAUSE: be_out_of(w, index, errnum); return false;
-    case PF_ACCEPT_E_CLOSED: pause_listener(w, index, PF_NEVER); return false;
+    case PF_ACCEPT_E_CLOSED: /* or not open yet, until the commit of a reload */
+        pause_listener(w, index, l->held ? PAUSE : PF_NEVER);
+        return false;
     default: return false;
     }
     w->is_out = false;

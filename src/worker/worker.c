@@ -284,6 +284,12 @@ get_ready_with_master(struct prefork_worker *w)
     return r;
 }
 
+static bool
+accepts_by_itself(const struct pf_recipe *recipe)
+{
+    return recipe->handler == PF_HANDLER_WAIT || recipe->handler == PF_HANDLER_MAIN_LOOP;
+}
+
 PF_NORETURN void
 pf_worker_main(const struct pf_heritage *heritage)
 {
@@ -292,6 +298,8 @@ pf_worker_main(const struct pf_heritage *heritage)
 
     pf_worker_birth(w, heritage);
     follow_outlets(w);
+    if (accepts_by_itself(heritage->recipe))
+        pf_worker_refuse_plain(w);
     if (heritage->recipe->handler == PF_HANDLER_WAIT)
         pf_wait_become(w);
     pf_worker_end_by_signal();

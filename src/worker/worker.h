@@ -49,6 +49,7 @@ struct prefork_worker {
     bool leaving;                 /* asked to leave, or the master is gone */
     bool labelled;                /* the program set its own title */
     bool has_turn;                /* serialize: nobody else waits for connections now */
+    bool lacks_tls;               /* for a port that has it, which was told */
     bool is_out; /* of descriptors or memory: the last accept failed for want of them */
     volatile sig_atomic_t ending; /* a signal came while a program ran: end after it */
     volatile pid_t program;       /* that runs for the present connection; 0: none */
@@ -129,8 +130,13 @@ PF_MUST_USE int pf_datagrams_take(struct prefork_worker *w, const struct pf_list
 bool pf_datagrams_serve(struct prefork_worker *w, const struct pf_listener *l);
 
 /* secure.c: the handshake, if the connection came in on a port with TLS. False: it failed,
- * which is logged and told to the program; the connection is good for nothing. */
+ * which is logged and told to the program, or there is no certificate; the connection is
+ * good for nothing. */
 bool pf_worker_secure(struct prefork_worker *w);
+
+/* secure.c: before code that accepts by itself begins: fail if it would do so on a port
+ * with TLS. */
+void pf_worker_refuse_plain(struct prefork_worker *w);
 
 /* departure.c: let the master know when the client of the present connection goes, if it
  * wants to. */

@@ -48,9 +48,11 @@ pf_lifeline_close(void)
 
 /* Nothing was left by another master. */
 void
-pf_listeners_commit(struct pf_listeners *ls, pf_listener_note *note, void *context)
+pf_listeners_commit(struct pf_listeners *ls, pf_time now, pf_listener_note *note,
+                    void *context)
 {
     (void)ls;
+    (void)now;
     (void)note;
     (void)context;
 }

@@ -13,9 +13,10 @@ import pytest
 
 from certificates import certificates  # noqa: F401
 from clients import clients  # noqa: F401
-from support import PATIENCE, PREFORK, REPO, is_alive, proc_fds, wait_until
-from upgrades import (Site, births, ended, gate, held, needs_reload, own_port, site,  # noqa: F401
-                      started, wait_next_master)
+from support import (PATIENCE, PREFORK, REPO, address_of, is_alive, proc_fds,
+                     read_all, wait_until)
+from upgrades import (Site, births, ended, gate, held,  # noqa: F401
+                      needs_reload, own_port, site, started, wait_next_master)
 
 pytestmark = needs_reload
 ONE = {"sizing": "static", "max_servers": 1}
@@ -139,6 +140,29 @@ def test_no_way_back_out_of_another_root_directory(server, open_path):
            "be executed again: No such file or directory")
     assert site.fail(f"{why}\n$").returncode == FAILED
     s.wait_log(f"error: reload 1 failed: {why}; its workers serve on, with a master of the new one")
+
+
+@pytest.mark.root
+def test_no_way_back_and_a_port_with_tls(server, open_path, certificates):
+    """The new program has its socket and no certificate: it says nothing there in the clear."""
+    jail = open_path / "jail"
+    jail.mkdir()
+    (jail / "broken").touch()
+    site = Site(server, open_path)
+    port, pair = own_port(), certificates.server
+    s = site.start(**ONE, port=f"{port}/ssl", SSL_cert_file=pair.cert, SSL_key_file=pair.key)
+    old = s.workers()
+    site.configure(port=own_port(), SSL_cert_file=None, SSL_key_file=None, chroot=jail)
+    site.put(site.code, site.compile("v2", '-DINIT=(access("/broken", F_OK) ? 0 : (abort(), 0))'))
+    assert site.reload().returncode == FAILED
+    (jail / "broken").unlink()
+    for pid in old:
+        os.kill(pid, SIGKILL)
+    s.wait_until(lambda: set(s.workers()) - set(old), "a worker of the new program")
+    for _ in range(2):
+        with s.connect(address=address_of(port)) as client:
+            assert read_all(client) == b""
+    assert s.text().count(f"{port} speaks TLS, and the settings have no certificate") == 1
 
 
 def test_back_from_settings_that_would_not_have_gone_forward(site):

@@ -15,6 +15,7 @@ import signal
 import time
 from signal import SIGKILL, SIGTERM
 
+import psutil
 import pytest
 
 from certificates import certificates  # noqa: F401
@@ -74,6 +75,26 @@ class Beats:
         self.next += campaign(0, 1)
         if IN_CAMPAIGN:
             time.sleep(max(0, self.next - time.monotonic()))
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_campaign_more_shards_that_come_to_nothing(site, server, before):
+    """Clients are sent to the new sockets only when they stay: twenty of them notice neither
+    the reloads that fail nor the one that does not."""
+    site = site()
+    s = site.start(**POOL, accept_order="shard", shards=before, arguments=QUIET)
+    with Churn(server, site.address) as churn:
+        site.configure(shards=8)
+        for _ in range(campaign(3, 100)):
+            site.break_code("crashes in its init")
+            site.fail("bad start")
+            churn.wait_for(100)
+        site.repair()
+        site.deploy_next()
+        site.succeed()
+        churn.wait_for(300)
+    assert churn.end["failed"] == 0, churn.end
+    assert [c.status for c in psutil.Process(s.pid).connections("tcp")] == ["LISTEN"] * 8
 
 
 def kind_of_port(kind, tmp_path, certificates):

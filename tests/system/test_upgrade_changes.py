@@ -38,6 +38,17 @@ def test_a_port_is_added_and_removed(site):
     wait_until(lambda: is_refused((other[0], other[1] - 1)), "the end of the first port")
 
 
+def test_a_port_that_a_failed_reload_would_have_removed(site):
+    """Nothing of it changes: it answers during the trial, and afterwards."""
+    site = site()
+    first, second = own_port(), own_port()
+    site.start(**POOL, port=[first, second])
+    site.configure(port=first)
+    site.break_code("crashes in its init")
+    site.fail("bad start")
+    assert site.serves(address_of(second)) == "v1"
+
+
 def test_a_port_that_the_kernel_chose(site):
     """Stays, as long as the setting is the same."""
     site = site()
@@ -59,6 +70,52 @@ def test_the_path_of_a_unix_socket_changes(site, tmp_path):
     site.succeed()
     wait_until(lambda: not old.exists(), "the end of the old file")
     assert site.serves(str(new)) == "v2"
+
+
+# What a program has in place of bind(2): it stops when it has bound a socket of this family.
+STOPPING = """
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int
+bind(int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    long r = syscall(SYS_bind, fd, address, bytes);
+    if (address->sa_family == FAMILY) {
+        (void)close(open(BOUND, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+        pause();
+    }
+    return (int)r;
+}
+"""
+
+
+@pytest.mark.parametrize("proto", ["unix", "unixdgram"])
+@pytest.mark.parametrize("family", ["AF_UNIX", "AF_INET"])
+def test_a_client_during_the_check(site, tmp_path, proto, family):
+    """Finds nobody at a path that is new, neither while its file is there (the check is stopped
+    behind its bind) nor later; and it is gone before the next port is looked at."""
+    site = site()
+    header, bound, path = tmp_path / "bind.h", tmp_path / "bound", tmp_path / "new"
+    header.write_text(STOPPING)
+    s = site.start(**POOL)
+    workers = set(s.workers())
+    kind = socket.SOCK_STREAM if proto == "unix" else socket.SOCK_DGRAM
+    site.configure(port=[site.settings["port"], f"{path}/{proto}", own_port()])
+    site.put(site.code, site.compile("broken", "-include", str(header), f"-DFAMILY={family}",
+                                     f'-DBOUND="{bound}"'))
+    waiting = site.start_reload()
+    s.wait_until(bound.exists, "the check")
+    assert path.exists() == (family == "AF_UNIX")
+    with socket.socket(socket.AF_UNIX, kind) as client, pytest.raises(OSError):
+        client.connect(str(path))
+        client.send(b"x")
+    (check,) = {p.pid for p in psutil.Process(s.pid).children()} - workers
+    os.kill(check, SIGKILL)
+    assert ended(waiting)[0] != 0
+    assert path.exists() == (family == "AF_UNIX")
+    assert site.serves() == "v1"
 
 
 def test_a_refused_reload_leaves_no_socket_behind(site, tmp_path):
