@@ -9,7 +9,7 @@ whose name is the name of the row and whose first line says what it asks."""
 import importlib
 import pkgutil
 
-ORDER = ("cost", "syscalls", "wakeups", "memory", "rate", "cpu", "keepalive", "tail", "burst",
+ORDER = ("cost", "wakeups", "memory", "rate", "cpu", "keepalive", "tail", "burst",
          "scale", "growth", "programs", "nowait", "udp", "tls", "access", "storm", "reload")
 
 ROWS = {module.name: importlib.import_module(f"{__name__}.{module.name}")
