@@ -89,7 +89,8 @@ finish(struct pace *p, int fd, enum step step, int error)
     (void)close(fd);
 }
 
-/* Without blocking: false if it has to be tried again when the socket can be written to. */
+/* Without blocking: false if it has to be tried again when the socket can be written to. A
+ * refusal that came after connect(2) shows here. */
 static bool
 send_request(struct pace *p, int fd)
 {
@@ -99,7 +100,8 @@ send_request(struct pace *p, int fd)
     if (n == size)
         p->flights[fd].is_sent = true;
     else if (n >= 0 || (errno != EAGAIN && errno != ENOTCONN))
-        finish(p, fd, SEND, n >= 0 ? EMSGSIZE : errno);
+        finish(p, fd, n < 0 && errno == ECONNREFUSED ? CONNECT : SEND,
+               n >= 0 ? EMSGSIZE : errno);
     else
         return false;
     return true;
