@@ -1,7 +1,7 @@
 /* A client that opens one connection per request, or sends one datagram, and counts
  * exactly.
  *
- *   client load ADDRESS PORT CONNECTIONS CLIENTS   all of them, from CLIENTS processes
+ *   client load ADDRESS PORT CONNECTIONS CLIENTS [REQUEST]   all, from CLIENTS processes
  *   client udp  ADDRESS PORT DATAGRAMS CLIENTS     the same with datagrams: every client
  *                                                  has up to WINDOW underway
  *   client run  ADDRESS PORT SECONDS CLIENTS       for so long
@@ -10,7 +10,8 @@
  *
  * load, udp and run print "answered failed microseconds"; hold prints the microseconds from
  * its first connect to the last client's answer, and keeps everything open until its input
- * ends. Loopback only. */
+ * ends. REQUEST is sent instead of a line. ADDRESS is one of loopback, or the path of a
+ * unix socket, which begins with a slash and has any PORT. */
 #include <arpa/inet.h>
 #include <err.h>
 #include <netinet/in.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,7 +35,9 @@ enum {
     WINDOW = 32, /* as many of all clients fit into the buffer of the server's socket */
 };
 
-static struct sockaddr_in server;
+static struct sockaddr_storage server;
+static socklen_t server_bytes;
+static const char *request = "hello\n";
 
 static long
 microseconds(void)
@@ -47,9 +51,9 @@ microseconds(void)
 static int
 open_connection(void)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&server, sizeof server) == 0)
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&server, server_bytes) == 0)
         return fd;
     if (fd >= 0)
         (void)close(fd);
@@ -61,13 +65,14 @@ static bool
 ask(void)
 {
     char buffer[512];
+    size_t bytes = strlen(request);
     ssize_t total = 0;
     ssize_t n = -1;
     int fd = open_connection();
 
     if (fd < 0)
         return false;
-    if (send(fd, "hello\n", 6, MSG_NOSIGNAL) == 6) {
+    if (send(fd, request, bytes, MSG_NOSIGNAL) == (ssize_t)bytes) {
         while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0)
             total += n;
     }
@@ -79,9 +84,9 @@ static int
 open_udp(void)
 {
     struct timeval patience = {.tv_sec = 1};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(server.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    if (fd < 0 || connect(fd, (struct sockaddr *)&server, sizeof server) < 0 ||
+    if (fd < 0 || connect(fd, (struct sockaddr *)&server, server_bytes) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0)
         err(1, "socket");
     return fd;
@@ -186,16 +191,44 @@ hold(int holders)
         continue;
 }
 
+static void
+set_unix(const char *path)
+{
+    struct sockaddr_un *a = (struct sockaddr_un *)&server;
+
+    if (strlen(path) >= sizeof a->sun_path)
+        errx(64, "%s is too long for a unix socket", path);
+    a->sun_family = AF_UNIX;
+    memcpy(a->sun_path, path, strlen(path) + 1);
+    server_bytes = sizeof *a;
+}
+
+static void
+set_tcp(const char *address, int port)
+{
+    struct sockaddr_in *a = (struct sockaddr_in *)&server;
+
+    a->sin_family = AF_INET;
+    a->sin_port = htons((unsigned short)port);
+    if (inet_pton(AF_INET, address, &a->sin_addr) != 1 ||
+        (ntohl(a->sin_addr.s_addr) >> 24) != 127)
+        errx(64, "%s is not a loopback address", address);
+    server_bytes = sizeof *a;
+}
+
 int
 main(int argc, char **argv)
 {
     if (argc < 5)
-        errx(64, "usage: client load|udp|run|hold ADDRESS PORT N [CLIENTS]");
-    server.sin_family = AF_INET;
-    server.sin_port = htons((unsigned short)atoi(argv[3]));
-    if (inet_pton(AF_INET, argv[2], &server.sin_addr) != 1 ||
-        (ntohl(server.sin_addr.s_addr) >> 24) != 127)
-        errx(64, "%s is not a loopback address", argv[2]);
+        errx(64, "usage: client load|udp|run|hold ADDRESS PORT N [CLIENTS [REQUEST]]");
+    if (argv[2][0] == '/')
+        set_unix(argv[2]);
+    else
+        set_tcp(argv[2], atoi(argv[3]));
+    if (argc == 7) {
+        request = argv[6];
+        argc--;
+    }
     if (strcmp(argv[1], "hold") == 0)
         hold(atoi(argv[4]));
     else if (strcmp(argv[1], "run") == 0 && argc == 6)
