@@ -1,92 +1,49 @@
 /* A client that opens one connection per request, or sends one datagram, and counts
  * exactly.
  *
- *   client load ADDRESS PORT CONNECTIONS CLIENTS [REQUEST]   all, from CLIENTS processes
- *   client udp  ADDRESS PORT DATAGRAMS CLIENTS     the same with datagrams: every client
- *                                                  has up to WINDOW underway
- *   client run  ADDRESS PORT SECONDS CLIENTS       for so long
- *   client hold ADDRESS PORT HOLDERS               HOLDERS connections that send half a
- *                                                  request, then one that sends all of it
+ *   client [-H] load ADDRESS PORT CONNECTIONS CLIENTS   all of them, from CLIENTS processes
+ *   client [-H] run  ADDRESS PORT SECONDS CLIENTS       for so long
+ *   client udp       ADDRESS PORT DATAGRAMS CLIENTS     as load, with datagrams: every
+ *                                                       client has up to WINDOW under way
+ *   client [-H] hold ADDRESS PORT HOLDERS               HOLDERS connections that send half
+ *                                                       a request, then one that sends all
+ *                                                       of it
  *
- * load, udp and run print "answered failed microseconds"; hold prints the microseconds from
- * its first connect to the last client's answer, and keeps everything open until its input
- * ends. REQUEST is sent instead of a line. ADDRESS is one of loopback, or the path of a
- * unix socket, which begins with a slash and has any PORT. */
-#include <arpa/inet.h>
+ * A request is a line; with -H one of HTTP, and an answer to it has the status 200. With
+ * "unix" as ADDRESS, PORT is the path of a socket. Loopback only.
+ *
+ * load, udp and run print "answered failed microseconds".
+ *
+ * hold prints the microseconds from its first connect to the answer of the last client, who
+ * gets it once each of the others has a worker, and keeps everything open until its input
+ * ends. Then the holders send the rest: it prints "answered failed" of them. */
+#include "common.h"
+
 #include <err.h>
-#include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-struct counts {
-    long answered;
-    long failed;
-};
-
 enum {
-    WINDOW = 32, /* as many of all clients fit into the buffer of the server's socket */
+    WINDOW = 32,    /* as many of all clients fit into the buffer of the server's socket */
+    PATIENCE = 120, /* seconds that hold waits for an answer */
 };
 
-static struct sockaddr_storage server;
-static socklen_t server_bytes;
-static const char *request = "hello\n";
+static struct target server;
+static const struct question *question = &a_line;
 
-static long
-microseconds(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000L + t.tv_nsec / 1000;
-}
-
-static int
-open_connection(void)
-{
-    int fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&server, server_bytes) == 0)
-        return fd;
-    if (fd >= 0)
-        (void)close(fd);
-    return -1;
-}
-
-/* One request: true if something came back before the end of the stream. */
-static bool
-ask(void)
-{
-    char buffer[512];
-    size_t bytes = strlen(request);
-    ssize_t total = 0;
-    ssize_t n = -1;
-    int fd = open_connection();
-
-    if (fd < 0)
-        return false;
-    if (send(fd, request, bytes, MSG_NOSIGNAL) == (ssize_t)bytes) {
-        while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0)
-            total += n;
-    }
-    (void)close(fd);
-    return n == 0 && total > 0;
-}
+/* ---- datagrams
+ * ---------------------------------------------------------------------------
+ */
 
 static int
 open_udp(void)
 {
     struct timeval patience = {.tv_sec = 1};
-    int fd = socket(server.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    if (fd < 0 || connect(fd, (struct sockaddr *)&server, server_bytes) < 0 ||
+    if (fd < 0 || connect(fd, &server.address.any, server.bytes) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0)
         err(1, "socket");
     return fd;
@@ -136,106 +93,109 @@ work_udp(struct counts *counts, long datagrams, long until)
     counts->failed = datagrams - counts->answered;
 }
 
+/* ---- connections
+ * -------------------------------------------------------------------------
+ */
+
+static bool
+connect_and_ask(void)
+{
+    int fd = open_connection(&server);
+
+    return fd >= 0 && ask(question, fd);
+}
+
 static void
 work(struct counts *counts, long connections, long until)
 {
     for (long i = 0; i < connections && (until == 0 || microseconds() < until); i++) {
-        if (ask())
+        if (connect_and_ask())
             counts->answered++;
         else
             counts->failed++;
     }
 }
 
-typedef void worker(struct counts *counts, long requests, long until);
-
-static void
-load(worker *work_on, long connections, long until, int clients)
+static int
+open_patiently(void)
 {
-    struct counts *counts = mmap(NULL, sizeof *counts * (size_t)clients,
-                                 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct counts sum = {0, 0};
-    long start = microseconds();
+    struct timeval patience = {.tv_sec = PATIENCE};
+    int fd = open_connection(&server);
 
-    for (int i = 0; i < clients; i++) {
-        if (fork() == 0) {
-            work_on(&counts[i], connections / clients, until == 0 ? 0 : start + until);
-            _exit(0);
-        }
-    }
-    while (wait(NULL) > 0)
-        continue;
-    for (int i = 0; i < clients; i++) {
-        sum.answered += counts[i].answered;
-        sum.failed += counts[i].failed;
-    }
-    (void)printf("%ld %ld %ld\n", sum.answered, sum.failed, microseconds() - start);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0)
+        err(1, "connect");
+    return fd;
+}
+
+/* What a holder has not yet sent is its question from there on. */
+static void
+release(const int fds[], int holders)
+{
+    struct question rest = *question;
+    int answered = 0;
+
+    rest.text += strlen(question->half);
+    for (int i = 0; i < holders; i++)
+        answered += ask(&rest, fds[i]);
+    (void)printf("%d %d\n", answered, holders - answered);
 }
 
 static void
 hold(int holders)
 {
-    long start = microseconds();
+    int *fds = calloc((size_t)holders + 1, sizeof *fds);
+    size_t size = strlen(question->half);
+    long start;
     char byte;
 
+    if (!fds)
+        err(1, "%d holders", holders);
+    allow_descriptors((unsigned long)holders + 16);
+    start = microseconds();
     for (int i = 0; i < holders; i++) {
-        int fd = open_connection();
-        if (fd < 0 || send(fd, "hel", 3, MSG_NOSIGNAL) != 3)
+        fds[i] = open_patiently();
+        if (send(fds[i], question->half, size, MSG_NOSIGNAL) != (ssize_t)size)
             err(1, "connection %d", i);
     }
-    if (!ask())
-        err(1, "no answer");
+    if (!ask(question, open_patiently()))
+        errx(1, "no answer behind %d holders", holders);
     (void)printf("%ld\n", microseconds() - start);
     (void)fflush(stdout);
     while (read(STDIN_FILENO, &byte, 1) > 0)
         continue;
+    release(fds, holders);
+    free(fds);
 }
 
 static void
-set_unix(const char *path)
+run(char **words, int count)
 {
-    struct sockaddr_un *a = (struct sockaddr_un *)&server;
+    long number = count > 3 ? atol(words[3]) : 0;
+    int clients = count > 4 ? atoi(words[4]) : 0;
 
-    if (strlen(path) >= sizeof a->sun_path)
-        errx(64, "%s is too long for a unix socket", path);
-    a->sun_family = AF_UNIX;
-    memcpy(a->sun_path, path, strlen(path) + 1);
-    server_bytes = sizeof *a;
-}
-
-static void
-set_tcp(const char *address, int port)
-{
-    struct sockaddr_in *a = (struct sockaddr_in *)&server;
-
-    a->sin_family = AF_INET;
-    a->sin_port = htons((unsigned short)port);
-    if (inet_pton(AF_INET, address, &a->sin_addr) != 1 ||
-        (ntohl(a->sin_addr.s_addr) >> 24) != 127)
-        errx(64, "%s is not a loopback address", address);
-    server_bytes = sizeof *a;
+    if (count == 4 && strcmp(words[0], "hold") == 0 && number > 0)
+        hold((int)number);
+    else if (count != 5 || number <= 0 || clients <= 0)
+        errx(64, "usage: client [-H] load|run|udp ADDRESS PORT N CLIENTS | "
+                 "[-H] hold ADDRESS PORT N");
+    else if (strcmp(words[0], "run") == 0)
+        crowd(work, 1000000000L, number * 1000000L, clients);
+    else
+        crowd(strcmp(words[0], "udp") == 0 ? work_udp : work, number, 0, clients);
 }
 
 int
 main(int argc, char **argv)
 {
-    if (argc < 5)
-        errx(64, "usage: client load|udp|run|hold ADDRESS PORT N [CLIENTS [REQUEST]]");
-    if (argv[2][0] == '/')
-        set_unix(argv[2]);
-    else
-        set_tcp(argv[2], atoi(argv[3]));
-    if (argc == 7) {
-        request = argv[6];
-        argc--;
+    int option;
+
+    while ((option = getopt(argc, argv, "+H")) != -1) {
+        if (option != 'H')
+            return 64;
+        question = &a_page;
     }
-    if (strcmp(argv[1], "hold") == 0)
-        hold(atoi(argv[4]));
-    else if (strcmp(argv[1], "run") == 0 && argc == 6)
-        load(work, 1000000000L, atol(argv[4]) * 1000000L, atoi(argv[5]));
-    else if (strcmp(argv[1], "udp") == 0 && argc == 6)
-        load(work_udp, atol(argv[4]), 0, atoi(argv[5]));
-    else if (argc == 6)
-        load(work, atol(argv[4]), 0, atoi(argv[5]));
+    if (argc - optind >= 3)
+        aim(&server, argv[optind + 1], argv[optind + 2]);
+    run(argv + optind, argc - optind);
     return 0;
 }
