@@ -25,7 +25,7 @@ from harness import WORKERS, next_port
 PEERS = {}
 
 LINE = b"hello\n"
-HTTP = b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"
+HTTP = b"GET /hello HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
 
 class NotMeasured(Exception):
@@ -94,7 +94,7 @@ class Peer:
 
     def start(self):
         """Start it; when this returns it has answered one request."""
-        if self.program and not shutil.which(self.program):
+        if self.program and not self.find():
             raise NotMeasured(f"{self.name}: there is no program {self.program}")
         self.prepare()
         with open(self.file("log"), "wb") as log:
@@ -139,6 +139,34 @@ class Peer:
         self.stop()
         if not self.given:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    # What argv() and prepare() need.
+
+    @classmethod
+    def find(cls):
+        """Where its program is, also for users who have no daemons on their PATH; or None."""
+        return shutil.which(cls.program, path=f"{os.environ['PATH']}:/usr/sbin")
+
+    def is_dynamic(self):
+        """Whether the pool may grow and shrink."""
+        return self.least < self.most
+
+    def spare(self):
+        """How many idle workers there are to be, at least and at most: prefork's defaults; in
+        a fixed pool whatever makes it neither grow nor shrink."""
+        return (2, min(10, self.most - 1)) if self.is_dynamic() else (1, self.most)
+
+    def only_fixed(self):
+        """Say that there is no other kind of pool."""
+        if self.is_dynamic():
+            raise NotMeasured(f"{self.name} has pools of a fixed size only")
+
+    def write(self, name, text):
+        """A file in its folder; its path."""
+        os.makedirs(os.path.dirname(self.file(name)), exist_ok=True)
+        with open(self.file(name), "w") as file:
+            file.write(text)
+        return self.file(name)
 
     # Questions.
 
