@@ -14,20 +14,20 @@ import subprocess
 from harness import CLIENTS, cpu_ns, wait_for_workers
 from peers import NotMeasured
 
-WARM = 1600  # connections that show how fast a server is
-
 
 class Standing:
     """A peer that runs."""
 
+    warm = 1600  # connections that show how fast it is
+
     def __init__(self, bench, peer, seconds):
         self.bench, self.peer, self.seconds = bench, peer, seconds
-        self.connections = WARM
+        self.connections = self.warm
 
     def prepare(self):
         """Warm it, and find out how many connections it answers in the time it has."""
-        self.load(WARM)
-        answered, microseconds = self.load(WARM)
+        self.load(self.warm)
+        answered, microseconds = self.load(self.warm)
         each = max(1, round(answered / microseconds * 1e6 * self.seconds / CLIENTS))
         self.connections = each * CLIENTS
 

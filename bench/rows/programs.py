@@ -12,11 +12,17 @@ import os
 
 from peers import PEERS
 from results import pick
-from standing import in_turns
+from standing import Standing, in_turns
 
 BESIDE = ("tcpserver", "tcpsvd", "xinetd")
 HANDLERS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "handler")
 UNLIMITED = ["--max_requests", "0"]
+
+
+class Slow(Standing):
+    """A server that has a process to start for each connection."""
+
+    warm = 160
 
 
 def nowait(bench, what, program, rounds, bound):
@@ -25,7 +31,7 @@ def nowait(bench, what, program, rounds, bound):
                                            settings=UNLIMITED)}
     for key in BESIDE:
         makers[PEERS[key].name] = functools.partial(PEERS[key], bench, command=[program])
-    samples = in_turns(bench, "programs", makers, rounds, seconds=1)
+    samples = in_turns(bench, "programs", makers, rounds, seconds=1, kind=Slow)
     bench.compare("programs", f"{what}, connections", pick(samples, "rate"), "1/s",
                   bounds={PEERS[key].name: bound for key in BESIDE})
 
