@@ -68,6 +68,6 @@ def commit():
 
 
 def virtual():
-    """What kind of virtual machine or container, or "none"."""
-    return first_line(["systemd-detect-virt"]) or (
+    """What kind of virtual machine, or "none"."""
+    return first_line(["systemd-detect-virt", "--vm"]) or (
         "yes" if "hypervisor" in field("/proc/cpuinfo", "flags", ":").split() else "none")

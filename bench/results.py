@@ -116,18 +116,23 @@ def compare_lines(record):
     """One line for each server; others with their ratio."""
     lines = []
     for side, s in record["sides"].items():
-        text = (f"{record['what']}: {side} {figure(s['median'])} {record['unit']} "
-                f"({figure(s['min'])} to {figure(s['max'])})")
+        text = f"{record['what']}: {side} {range_of(s)} {record['unit']}".rstrip()
         ratio = record["ratios"].get(side)
         held = None
         if ratio:
-            text += (f"; {record['ours']} / {side} {figure(ratio['median'])} "
-                     f"({figure(ratio['min'])} to {figure(ratio['max'])})")
+            text += f"; {record['ours']} / {side} {range_of(ratio)}"
             if ratio["bound"]:
                 text += f", bound {ratio['bound'][0]} {figure(ratio['bound'][1])}"
                 held = ratio["holds"]
         lines.append((held, text))
     return lines
+
+
+def range_of(s):
+    """The median, and between what, if there is more than one."""
+    if s["min"] == s["max"]:
+        return figure(s["median"])
+    return f"{figure(s['median'])} ({figure(s['min'])} to {figure(s['max'])})"
 
 
 def value_line(record):

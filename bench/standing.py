@@ -12,7 +12,7 @@ import contextlib
 import subprocess
 
 from harness import CLIENTS, cpu_ns, wait_for_workers
-from peers import NotMeasured
+from peers import HTTP, NotMeasured
 
 
 class Standing:
@@ -58,12 +58,12 @@ class Standing:
 
     def words(self, port, connections, clients):
         """The command line of the client that speaks as the server does."""
-        where = ["unix", self.peer.path] if self.peer.path else ["127.0.0.1", port]
-        words = ["load", *where, connections, clients]
+        where = [self.peer.path, 0] if self.peer.path else ["127.0.0.1", port]
+        words = ["client", "load", *where, connections, clients]
         if self.peer.speaks == "fastcgi":
-            words = ["client-fastcgi", *words, self.peer.script]
-        else:
-            words = ["client", *(["-H"] if self.peer.speaks == "http" else []), *words]
+            words = ["client-fastcgi", *words[1:], self.peer.script]
+        elif self.peer.speaks == "http":
+            words.append(HTTP.decode())
         return [self.bench.path(words[0]), *map(str, words[1:])]
 
 

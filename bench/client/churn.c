@@ -51,7 +51,7 @@ static struct {
     struct tally tallies[];
 } * board;
 
-/* ---- one connection ------------------------------------------------------------------ */
+/* ---- one connection ----------------------------------------------------------------- */
 
 /* What was received, as much of it as decides: the beginning and the end. */
 struct answer {
@@ -206,8 +206,7 @@ run_client(unsigned client)
     }
 }
 
-/* ---- all of them -----------------------------------------------------------------------
- */
+/* ---- all of them -------------------------------------------------------------------- */
 
 static void
 report(unsigned clients)
@@ -246,8 +245,7 @@ churn(unsigned clients)
     report(clients);
 }
 
-/* ---- what is to be done ----------------------------------------------------------------
- */
+/* ---- what is to be done ------------------------------------------------------------- */
 
 /* The certificate is not checked: that would be the client's time. */
 static void
@@ -262,7 +260,7 @@ static void
 aim_at(char **words)
 {
     if (words[0] && strcmp(words[0], "unix") == 0 && words[1])
-        aim(&plan.server, words[0], words[1]);
+        aim(&plan.server, words[1], "");
     else if (words[0] && words[1] && words[2])
         aim(&plan.server, words[1], words[2]);
     else

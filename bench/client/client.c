@@ -1,16 +1,15 @@
 /* A client that opens one connection per request, or sends one datagram, and counts
  * exactly.
  *
- *   client [-H] load ADDRESS PORT CONNECTIONS CLIENTS   all of them, from CLIENTS processes
- *   client [-H] run  ADDRESS PORT SECONDS CLIENTS       for so long
- *   client udp       ADDRESS PORT DATAGRAMS CLIENTS     as load, with datagrams: every
- *                                                       client has up to WINDOW under way
- *   client [-H] hold ADDRESS PORT HOLDERS               HOLDERS connections that send half
- *                                                       a request, then one that sends all
- *                                                       of it
+ *   client load ADDRESS PORT CONNECTIONS CLIENTS [REQUEST]   all, from CLIENTS processes
+ *   client run  ADDRESS PORT SECONDS CLIENTS [REQUEST]       for so long
+ *   client udp  ADDRESS PORT DATAGRAMS CLIENTS               as load: every client has up
+ * to WINDOW under way client hold ADDRESS PORT HOLDERS [REQUEST]               HOLDERS
+ * connections that send half a request, then one that sends all of it
  *
- * A request is a line; with -H one of HTTP, and an answer to it has the status 200. With
- * "unix" as ADDRESS, PORT is the path of a socket. Loopback only.
+ * REQUEST is sent instead of a line; the answer to one of HTTP has the status 200. ADDRESS
+ * is one of loopback, or the path of a unix socket, which begins with a slash and has any
+ * PORT.
  *
  * load, udp and run print "answered failed microseconds".
  *
@@ -31,11 +30,9 @@ enum {
 };
 
 static struct target server;
-static const struct question *question = &a_line;
+static struct question question;
 
-/* ---- datagrams
- * ---------------------------------------------------------------------------
- */
+/* ---- datagrams ---------------------------------------------------------------------- */
 
 static int
 open_udp(void)
@@ -93,16 +90,14 @@ work_udp(struct counts *counts, long datagrams, long until)
     counts->failed = datagrams - counts->answered;
 }
 
-/* ---- connections
- * -------------------------------------------------------------------------
- */
+/* ---- connections -------------------------------------------------------------------- */
 
 static bool
 connect_and_ask(void)
 {
     int fd = open_connection(&server);
 
-    return fd >= 0 && ask(question, fd);
+    return fd >= 0 && ask(&question, fd);
 }
 
 static void
@@ -127,14 +122,22 @@ open_patiently(void)
     return fd;
 }
 
+/* Who sends no more than this keeps a worker waiting. */
+static size_t
+half(void)
+{
+    return question.size / 2;
+}
+
 /* What a holder has not yet sent is its question from there on. */
 static void
 release(const int fds[], int holders)
 {
-    struct question rest = *question;
+    struct question rest = question;
     int answered = 0;
 
-    rest.text += strlen(question->half);
+    rest.text += half();
+    rest.size -= half();
     for (int i = 0; i < holders; i++)
         answered += ask(&rest, fds[i]);
     (void)printf("%d %d\n", answered, holders - answered);
@@ -144,7 +147,6 @@ static void
 hold(int holders)
 {
     int *fds = calloc((size_t)holders + 1, sizeof *fds);
-    size_t size = strlen(question->half);
     long start;
     char byte;
 
@@ -154,10 +156,10 @@ hold(int holders)
     start = microseconds();
     for (int i = 0; i < holders; i++) {
         fds[i] = open_patiently();
-        if (send(fds[i], question->half, size, MSG_NOSIGNAL) != (ssize_t)size)
+        if (send(fds[i], question.text, half(), MSG_NOSIGNAL) != (ssize_t)half())
             err(1, "connection %d", i);
     }
-    if (!ask(question, open_patiently()))
+    if (!ask(&question, open_patiently()))
         errx(1, "no answer behind %d holders", holders);
     (void)printf("%ld\n", microseconds() - start);
     (void)fflush(stdout);
@@ -168,34 +170,26 @@ hold(int holders)
 }
 
 static void
-run(char **words, int count)
+run(const char *what, long number, int clients)
 {
-    long number = count > 3 ? atol(words[3]) : 0;
-    int clients = count > 4 ? atoi(words[4]) : 0;
-
-    if (count == 4 && strcmp(words[0], "hold") == 0 && number > 0)
+    if (strcmp(what, "hold") == 0)
         hold((int)number);
-    else if (count != 5 || number <= 0 || clients <= 0)
-        errx(64, "usage: client [-H] load|run|udp ADDRESS PORT N CLIENTS | "
-                 "[-H] hold ADDRESS PORT N");
-    else if (strcmp(words[0], "run") == 0)
+    else if (strcmp(what, "run") == 0)
         crowd(work, 1000000000L, number * 1000000L, clients);
     else
-        crowd(strcmp(words[0], "udp") == 0 ? work_udp : work, number, 0, clients);
+        crowd(strcmp(what, "udp") == 0 ? work_udp : work, number, 0, clients);
 }
 
 int
 main(int argc, char **argv)
 {
-    int option;
+    int most = argc > 1 && strcmp(argv[1], "hold") == 0 ? 5 : 6; /* words but REQUEST */
 
-    while ((option = getopt(argc, argv, "+H")) != -1) {
-        if (option != 'H')
-            return 64;
-        question = &a_page;
-    }
-    if (argc - optind >= 3)
-        aim(&server, argv[optind + 1], argv[optind + 2]);
-    run(argv + optind, argc - optind);
+    if (argc < most || argc > most + 1 || atol(argv[4]) <= 0 || atoi(argv[most - 1]) <= 0)
+        errx(64, "usage: client load|run|udp ADDRESS PORT N CLIENTS [REQUEST] | "
+                 "hold ADDRESS PORT N [REQUEST]");
+    aim(&server, argv[2], argv[3]);
+    question = question_of(argc > most ? argv[most] : NULL);
+    run(argv[1], atol(argv[4]), atoi(argv[most - 1]));
     return 0;
 }

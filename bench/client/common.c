@@ -19,11 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-const struct question a_line = {.text = "hello\n", .half = "hel"};
-const struct question a_page = {.text = "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n",
-                                .half = "GET / HT",
-                                .is_http = true};
-
 long
 microseconds(void)
 {
@@ -33,8 +28,7 @@ microseconds(void)
     return t.tv_sec * 1000000L + t.tv_nsec / 1000;
 }
 
-/* ---- connections ------------------------------------------------------------------------
- */
+/* ---- connections -------------------------------------------------------------------- */
 
 static void
 aim_unix(struct target *ret, const char *path)
@@ -61,10 +55,19 @@ void
 aim(struct target *ret, const char *address, const char *port)
 {
     memset(ret, 0, sizeof *ret);
-    if (strcmp(address, "unix") == 0)
-        aim_unix(ret, port);
+    if (strchr(address, '/'))
+        aim_unix(ret, address);
     else
         aim_tcp(ret, address, port);
+}
+
+struct question
+question_of(const char *text)
+{
+    const char *words = text ? text : "hello\n";
+
+    return (struct question){
+        .text = words, .size = strlen(words), .is_http = strstr(words, " HTTP/1.") != NULL};
 }
 
 int
@@ -107,8 +110,8 @@ receive(const struct question *question, int fd)
 bool
 ask(const struct question *question, int fd)
 {
-    ssize_t size = (ssize_t)strlen(question->text);
-    bool done = send(fd, question->text, (size_t)size, MSG_NOSIGNAL) == size &&
+    ssize_t size = (ssize_t)question->size;
+    bool done = send(fd, question->text, question->size, MSG_NOSIGNAL) == size &&
                 receive(question, fd);
 
     (void)close(fd);
@@ -134,9 +137,7 @@ allow_descriptors(unsigned long count)
         err(1, "setrlimit");
 }
 
-/* ---- crowds
- * ------------------------------------------------------------------------------
- */
+/* ---- crowds ------------------------------------------------------------------------- */
 
 static void
 start_clients(client_work *work, struct counts *counts, long requests, long until,

@@ -21,16 +21,13 @@ struct target {
 /* One request, and what is expected of its answer. */
 struct question {
     const char *text;
-    const char *half; /* how it begins: who sends no more keeps a worker waiting */
-    bool is_http;     /* the answer has a status, and it is to be 200 */
+    size_t size;
+    bool is_http; /* the answer has a status, and it is to be 200 */
 };
 
 enum {
     ANSWER_HEAD = 16, /* bytes of an answer that decide */
 };
-
-extern const struct question a_line; /* "hello\n", which anything answers */
-extern const struct question a_page; /* of HTTP, without keep-alive */
 
 /* What became of the requests of one client. */
 struct counts {
@@ -44,9 +41,13 @@ typedef void client_work(struct counts *counts, long requests, long until);
 /* Microseconds by a clock that never goes back. */
 long microseconds(void);
 
-/* ADDRESS PORT, or "unix" PATH, in words. An address that is not loopback's ends the
- * program. */
+/* An address of loopback and a port, in words; or the path of a unix socket, which has a
+ * slash in it, and any port. Another address ends the program. */
 void aim(struct target *ret, const char *address, const char *port);
+
+/* A question of this text, borrowed; NULL: a line with "hello". It is one of HTTP if it
+ * says so. */
+struct question question_of(const char *text);
 
 /* A connection; -1: errno says why not. */
 int open_connection(const struct target *target);

@@ -6,8 +6,8 @@
  * SCRIPT, as a web server asks php-fpm; without it for /ping, php-fpm's ping.path. A
  * request is answered if something came for its standard output that does not begin with a
  * status (php says one unless it is 200), and it was complete at its end. Prints "answered
- * failed microseconds". With "unix" as ADDRESS, PORT is the path of a socket. Loopback
- * only.
+ * failed microseconds". ADDRESS is one of loopback, or the path of a unix socket, which
+ * begins with a slash and has any PORT.
  *
  * A request of FastCGI is a run of records, each a head of eight bytes and a body: how it
  * begins, its parameters, its standard input, each stream ended by an empty record. It is
@@ -35,9 +35,7 @@ static size_t request_bytes;
 
 static struct target server;
 
-/* ---- the request
- * -------------------------------------------------------------------------
- */
+/* ---- the request -------------------------------------------------------------------- */
 
 static void
 put(const void *data, size_t size)
@@ -98,9 +96,7 @@ make_request(const char *script)
     put_record(STDIN, "", 0);
 }
 
-/* ---- the answer
- * --------------------------------------------------------------------------
- */
+/* ---- the answer --------------------------------------------------------------------- */
 
 static bool
 receive(int fd, unsigned char *data, size_t size)

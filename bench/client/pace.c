@@ -1,12 +1,13 @@
 /* An open loop: requests that come when they come, whether the server keeps up or not.
  *
- *   pace [-H] [-s SEED] [-w SECONDS] ADDRESS PORT RATE SECONDS
+ *   pace [-s SEED] [-w SECONDS] ADDRESS PORT RATE SECONDS [REQUEST]
  *
- *   -H           a request of HTTP instead of a line
  *   -s SEED      of the arrivals (1)
  *   -w SECONDS   how long a request waits for its answer (10)
  *
- * ADDRESS is of loopback, or "unix", and PORT then the path of a socket.
+ * REQUEST is sent instead of a line; the answer to one of HTTP has the status 200. ADDRESS
+ * is one of loopback, or the path of a unix socket, which begins with a slash and has any
+ * PORT.
  *
  * RATE arrivals a second, each on a connection of its own. They are a Poisson process: gaps
  * are exponential and know nothing of each other, as those of many clients who do not know
@@ -57,7 +58,7 @@ struct flight {
 /* A run, from the first arrival to the last answer. */
 struct pace {
     struct target server;
-    const struct question *question;
+    struct question question;
     double gap;      /* microseconds between arrivals, in the mean */
     double due;      /* the next arrival */
     long end;        /* no arrivals from here on */
@@ -74,9 +75,7 @@ struct pace {
     struct flight flights[DESCRIPTORS];
 };
 
-/* ---- one request
- * -------------------------------------------------------------------------
- */
+/* ---- one request -------------------------------------------------------------------- */
 
 static void
 finish(struct pace *p, int fd, enum step step, int error)
@@ -89,17 +88,18 @@ finish(struct pace *p, int fd, enum step step, int error)
     (void)close(fd);
 }
 
-/* Without blocking: false if it has to be tried again when the socket can be written to. */
+/* Without blocking: false if it has to be tried again when the socket can be written to. A
+ * refusal that came after connect(2) shows here. */
 static bool
 send_request(struct pace *p, int fd)
 {
-    ssize_t size = (ssize_t)strlen(p->question->text);
-    ssize_t n = send(fd, p->question->text, (size_t)size, MSG_NOSIGNAL);
+    ssize_t n = send(fd, p->question.text, p->question.size, MSG_NOSIGNAL);
 
-    if (n == size)
+    if (n == (ssize_t)p->question.size)
         p->flights[fd].is_sent = true;
     else if (n >= 0 || (errno != EAGAIN && errno != ENOTCONN))
-        finish(p, fd, SEND, n >= 0 ? EMSGSIZE : errno);
+        finish(p, fd, n < 0 && errno == ECONNREFUSED ? CONNECT : SEND,
+               n >= 0 ? EMSGSIZE : errno);
     else
         return false;
     return true;
@@ -136,7 +136,7 @@ judge(struct pace *p, int fd)
     const struct flight *f = &p->flights[fd];
     size_t bytes = f->bytes < sizeof f->head ? f->bytes : sizeof f->head;
 
-    if (is_answer(p->question, f->head, bytes))
+    if (is_answer(&p->question, f->head, bytes))
         finish(p, fd, STEPS, 0);
     else
         finish(p, fd, bytes == 0 ? NO_ANSWER : SHORT_ANSWER, 0);
@@ -183,9 +183,7 @@ begin(struct pace *p, long due)
         err(1, "epoll_ctl");
 }
 
-/* ---- all of them
- * -------------------------------------------------------------------------
- */
+/* ---- all of them -------------------------------------------------------------------- */
 
 /* Above 0, at most 1: xorshift64*, the upper 53 bits. */
 static double
@@ -303,21 +301,22 @@ prepare(struct pace *p)
 int
 main(int argc, char **argv)
 {
-    static struct pace p = {.question = &a_line, .random = 1, .patience = 10000000};
+    static struct pace p = {.random = 1, .patience = 10000000};
     int option;
 
-    while ((option = getopt(argc, argv, "Hs:w:")) != -1) {
+    while ((option = getopt(argc, argv, "+s:w:")) != -1) {
         switch (option) {
-        case 'H': p.question = &a_page; break;
         case 's': p.random = strtoull(optarg, NULL, 10); break;
         case 'w': p.patience = atol(optarg) * 1000000L; break;
         default: return 64;
         }
     }
     argv += optind;
-    if (argc - optind != 4 || atof(argv[2]) <= 0 || atof(argv[3]) <= 0 || p.random == 0)
-        errx(64, "usage: pace [-H] [-s SEED] [-w SECONDS] ADDRESS PORT RATE SECONDS");
+    argc -= optind;
+    if (argc < 4 || argc > 5 || atof(argv[2]) <= 0 || atof(argv[3]) <= 0 || p.random == 0)
+        errx(64, "usage: pace [-s SEED] [-w SECONDS] ADDRESS PORT RATE SECONDS [REQUEST]");
     aim(&p.server, argv[0], argv[1]);
+    p.question = question_of(argv[4]);
     p.gap = 1e6 / atof(argv[2]);
     prepare(&p);
     run(&p, (long)(atof(argv[3]) * 1e6));

@@ -57,7 +57,8 @@ class Peer:
 
     def __init__(self, bench, directory=None, workers=WORKERS, least=None, most=None, **options):
         """A pool of `workers`; if `least` and `most` are there, one that may grow and shrink
-        between them, and `workers` is what it begins with."""
+        between them, and `workers` is what it begins with. `under` are words to put before
+        its command line: a program that watches it."""
         self.bench = bench
         self.given = directory is not None
         self.directory = directory or tempfile.mkdtemp(prefix="bench-")
@@ -101,7 +102,8 @@ class Peer:
         self.prepare()
         with open(self.file("log"), "wb") as log:
             self.process = subprocess.Popen(
-                self.argv(), env={**os.environ, **self.environment()}, cwd=self.directory,
+                [*self.options.get("under", ()), *self.argv()],
+                env={**os.environ, **self.environment()}, cwd=self.directory,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         end = time.monotonic() + self.patience
         while not self.ask():
