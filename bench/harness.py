@@ -1,6 +1,6 @@
 """What rows of the bench share: free ports, loads, and what the kernel says about processes.
 
-CPU time is read from /proc/PID/schedstat (nanoseconds on a processor) and memory from
+CPU time is read from /proc/PID/task/*/schedstat (nanoseconds on a processor) and memory from
 /proc/PID/smaps_rollup. Both are of the processes named and of nobody else: what the clients
 cost is not in it.
 """
@@ -28,12 +28,14 @@ def next_port():
 # ---- what the kernel says ---------------------------------------------------------------
 
 def cpu_ns(processes):
-    """Nanoseconds that these processes had a processor; those that are gone count as 0."""
+    """Nanoseconds that all threads of these processes had a processor; those that are gone
+    count as 0."""
     total = 0
     for p in processes:
         try:
-            with open(f"/proc/{p.pid}/schedstat") as f:
-                total += int(f.read().split()[0])
+            for task in os.listdir(f"/proc/{p.pid}/task"):
+                with open(f"/proc/{p.pid}/task/{task}/schedstat") as f:
+                    total += int(f.read().split()[0])
         except (FileNotFoundError, ProcessLookupError):
             pass
     return total

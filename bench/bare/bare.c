@@ -3,6 +3,7 @@
  *   bare loop PORT WORKERS   WORKERS forked children that accept, read, write, close
  *   bare unix PATH WORKERS   the same on a unix socket
  *   bare wait                one process that does the same with the socket on descriptor 0
+ *   bare waiters PORT N      N processes of that program
  *   bare udp PORT WORKERS    WORKERS forked children that receive a datagram and answer it
  *   bare forks N             fork N children that say they are there; prints microseconds
  *   bare sleep N             N forked children that do nothing, until standard input ends
@@ -106,6 +107,15 @@ pool(int fd, int workers, void (*work)(int fd))
     (void)pause();
 }
 
+/* Becomes another process of this program, with the socket where it expects it. */
+static void
+wait_on(int listener)
+{
+    if (dup2(listener, STDIN_FILENO) == STDIN_FILENO)
+        (void)execl("/proc/self/exe", "bare", "wait", (char *)NULL);
+    err(1, "bare wait");
+}
+
 static long
 microseconds(void)
 {
@@ -159,14 +169,16 @@ sleepers(int n)
 int
 main(int argc, char **argv)
 {
-    (void)setpgid(0, 0);
     (void)signal(SIGPIPE, SIG_IGN);
+    if (argc == 2 && strcmp(argv[1], "wait") == 0)
+        serve(STDIN_FILENO); /* in the group of whoever started it */
+    (void)setpgid(0, 0);
     if (argc == 4 && strcmp(argv[1], "loop") == 0)
         pool(listen_on(atoi(argv[2])), atoi(argv[3]), serve);
     else if (argc == 4 && strcmp(argv[1], "unix") == 0)
         pool(listen_on_unix(argv[2]), atoi(argv[3]), serve);
-    else if (argc == 2 && strcmp(argv[1], "wait") == 0)
-        serve(STDIN_FILENO);
+    else if (argc == 4 && strcmp(argv[1], "waiters") == 0)
+        pool(listen_on(atoi(argv[2])), atoi(argv[3]), wait_on);
     else if (argc == 4 && strcmp(argv[1], "udp") == 0)
         pool(bind_udp(atoi(argv[2])), atoi(argv[3]), serve_udp);
     else if (argc == 3 && strcmp(argv[1], "forks") == 0)

@@ -25,7 +25,7 @@ from harness import WORKERS, next_port
 PEERS = {}
 
 LINE = b"hello\n"
-HTTP = b"GET /hello HTTP/1.0\r\nHost: localhost\r\n\r\n"
+HTTP = b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"
 
 
 class NotMeasured(Exception):
@@ -38,13 +38,16 @@ class Peer:
     What a class says: `key`, `name` (as results have it), `packages` (of Debian), `program`
     (which has to be there), `speaks` ("line": a line, the answer, the end of the stream;
     "http"; "fastcgi"), and argv(); prepare() if there are files to write, environment() and
-    version() if the defaults do not do, ask() if it speaks otherwise."""
+    version() if the defaults do not do, ask() if it speaks otherwise; `ends_by`, the signal
+    that ends it at once."""
 
     key = None
     name = ""
     packages = ()
     program = None
     speaks = "line"
+    has_pool = True  # of processes that wait for connections
+    ends_by = signal.SIGTERM
     patience = 30  # seconds, until it has answered for the first time
 
     def __init_subclass__(cls, **words):
@@ -115,7 +118,7 @@ class Peer:
         if self.process is None:
             return
         tree = self.tree()
-        self.process.terminate()
+        self.process.send_signal(self.ends_by)
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
@@ -126,6 +129,8 @@ class Peer:
             except psutil.NoSuchProcess:
                 pass
         self.process.wait()
+        while self.session():  # whom init is about to bury
+            time.sleep(0.01)
         self.process = None
 
     def __enter__(self):
@@ -212,12 +217,17 @@ class Peer:
 
     def session(self):
         """Processes of its session, also those whose parent has gone."""
+        return self.in_session(self.process.pid)
+
+    @staticmethod
+    def in_session(leader):
+        """Processes of a session that are alive."""
         found = []
         for p in psutil.process_iter():
             try:
-                if os.getsid(p.pid) == self.process.pid:
+                if os.getsid(p.pid) == leader and p.status() != psutil.STATUS_ZOMBIE:
                     found.append(p)
-            except (ProcessLookupError, PermissionError):
+            except (ProcessLookupError, PermissionError, psutil.Error):
                 pass
         return found
 

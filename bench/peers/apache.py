@@ -1,8 +1,8 @@
 """Apache with its prefork module.
 
 What differs from the others: there is no code that answers, the answer is a file of six bytes,
-which is the least that Apache can do; the head of the answer is some 200 bytes long. Modules
-are only those that it takes to serve a file. As everywhere on Linux, Apache lets the kernel
+which is the least that Apache can do; the head of the answer is some 200 bytes long. There are
+no modules but those that it takes to serve a file. As everywhere on Linux, Apache lets the kernel
 hold a connection back until there is something to read on it (AcceptFilter).
 """
 
@@ -19,6 +19,7 @@ ErrorLog "{directory}/error.log"
 LogLevel error
 LoadModule mpm_prefork_module {modules}/mod_mpm_prefork.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule alias_module {modules}/mod_alias.so
 {user}
 Listen 127.0.0.1:{port}
 ListenBacklog 4096
@@ -34,6 +35,7 @@ KeepAliveTimeout 60
 ServerTokens Prod
 FileETag None
 DocumentRoot "{directory}/files"
+Alias "/" "{directory}/files/hello"
 <Directory />
     AllowOverride None
     Options FollowSymLinks

@@ -19,12 +19,15 @@ class Own(Peer):
             least = []
         return [*least, *map(str, self.options.get("settings", ()))]
 
+    def prepare(self):
+        """With `unix` it listens on a socket in its folder and nowhere else."""
+        self.path = self.file("socket") if self.options.get("unix") else None
+
     def endpoints(self):
         """Where it listens; `ports` is a list of further ones."""
-        words = []
-        for port in [f"127.0.0.1:{self.port}", *self.options.get("ports", ())]:
-            words += ["--port", str(port)]
-        return words
+        first = f"{self.path}|unix" if self.path else f"127.0.0.1:{self.port}"
+        further = [f"127.0.0.1:{port}" for port in self.options.get("ports", ())]
+        return [word for port in [first, *further] for word in ("--port", port)]
 
     def argv(self):
         return [self.bench.path(self.options.get("handler", self.handler)),
@@ -43,15 +46,18 @@ class Prefork(Own):
 
 
 class PreforkHttp(Own):
-    """The library, with the example that speaks HTTP and keeps connections alive."""
+    """The library, with a callback that speaks HTTP: with `keepalive=True` one that keeps
+    connections, otherwise the example, which does not."""
 
     key = "prefork-http"
-    name = "prefork (http_hello)"
+    name = "prefork"
     speaks = "http"
 
     def argv(self):
-        return [os.path.join(self.bench.build, "examples", "http_hello"), *self.endpoints(),
-                *self.settings()]
+        program = self.bench.path("http")
+        if not self.options.get("keepalive"):
+            program = os.path.join(self.bench.build, "examples", "http_hello")
+        return [program, *self.endpoints(), *self.settings()]
 
 
 class PreforkServe(Own):
@@ -66,15 +72,41 @@ class PreforkServe(Own):
                 *self.settings(), "--", *command]
 
 
+class PreforkWait(PreforkServe):
+    """The command, with a program that accepts by itself: the bare one."""
+
+    key = "prefork-wait"
+
+    def argv(self):
+        return [os.path.join(self.bench.build, "prefork"), "serve", "--handler", "wait",
+                *self.endpoints(), *self.settings(), "--", self.bench.path("bare"), "wait"]
+
+
 class Bare(Peer):
-    """The limit: forked children that accept, read, write and close."""
+    """The limit: forked children that accept, read, write and close; with `unix` on a socket
+    in its folder."""
 
     key = "bare"
     name = "bare loop"
 
+    def prepare(self):
+        self.path = self.file("socket") if self.options.get("unix") else None
+
     def argv(self):
+        if self.path:
+            return [self.bench.path("bare"), "unix", self.path, str(self.count)]
         return [self.bench.path("bare"), "loop", str(self.port), str(self.count)]
 
     @classmethod
     def version(cls):
         return "this build"
+
+
+class BareWait(Bare):
+    """The program of prefork-wait, started as often by hand."""
+
+    key = "bare-wait"
+    name = "the same program, bare"
+
+    def argv(self):
+        return [self.bench.path("bare"), "waiters", str(self.port), str(self.count)]

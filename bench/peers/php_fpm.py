@@ -6,6 +6,8 @@ once, by the cache that comes with the package; no php.ini of the machine is rea
 """
 
 import glob
+import struct
+import subprocess
 
 from peers.unprivileged import Unprivileged
 
@@ -21,6 +23,9 @@ listen.backlog = 4096
 pm.max_children = {most}
 pm.max_requests = 0
 """
+
+RESPONDER = struct.pack("!HB5x", 1, 0)
+BEGIN, PARAMS, STDIN = 1, 4, 5
 
 FIXED = "pm = static\n"
 
@@ -54,3 +59,38 @@ class PhpFpm(Unprivileged):
     def argv(self):
         return [self.find(), "-n", "-d", "zend_extension=opcache", "-F", "-y",
                 self.file("fpm.conf")]
+
+    @classmethod
+    def version(cls):
+        """The package says no more than the number of PHP's version."""
+        if not cls.find():
+            return ""
+        out = subprocess.run([cls.find(), "-n", "-v"], text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.DEVNULL).stdout
+        return " ".join(out.split()[:2])
+
+    def ask(self):
+        """One request: the records that came back."""
+        try:
+            with self.connect() as s:
+                s.settimeout(5)
+                s.sendall(record(BEGIN, RESPONDER) + record(PARAMS, self.parameters()) +
+                          record(PARAMS, b"") + record(STDIN, b""))
+                parts = []
+                while part := s.recv(4096):
+                    parts.append(part)
+        except OSError:
+            return b""
+        answer = b"".join(parts)
+        return answer if b"hello\n" in answer else b""
+
+    def parameters(self):
+        """What php-fpm wants to know of a request."""
+        pairs = {"SCRIPT_FILENAME": self.script, "REQUEST_METHOD": "GET"}
+        return b"".join(struct.pack("!BB", len(name), len(value)) + (name + value).encode()
+                        for name, value in pairs.items())
+
+
+def record(kind, body):
+    """One of FastCGI: version 1, request 1, no padding."""
+    return struct.pack("!BBHHxx", 1, kind, 1, len(body)) + body

@@ -6,6 +6,8 @@ with one thread. uWSGI's own HTTP (http-socket) closes each connection as well. 
 long as the kernel allows, because it refuses to start with a longer one.
 """
 
+import signal
+
 from peers import Peer
 
 APPLICATION = """\
@@ -33,6 +35,7 @@ class Wsgi(Peer):
     """A server with an application, app.py in its folder."""
 
     speaks = "http"
+    ends_by = signal.SIGINT
 
     def prepare(self):
         """The application."""

@@ -37,6 +37,7 @@ service bench
 class SuperServer(Peer):
     """There are processes only while there are connections."""
 
+    has_pool = False
     most_at_once = "64"
 
     def command(self):

@@ -9,8 +9,8 @@ whose name is the name of the row and whose first line says what it asks."""
 import importlib
 import pkgutil
 
-ORDER = ("cost", "wakeups", "memory", "rate", "cpu", "keepalive", "tail", "burst",
-         "scale", "growth", "programs", "nowait", "udp", "tls", "access", "storm", "reload")
+ORDER = ("peers", "cost", "wakeups", "memory", "rate", "keepalive", "tail", "burst", "scale",
+         "growth", "programs", "udp", "tls", "access", "storm", "reload")
 
 ROWS = {module.name: importlib.import_module(f"{__name__}.{module.name}")
         for module in sorted(pkgutil.iter_modules(__path__),
