@@ -16,6 +16,8 @@ import subprocess
 import sys
 import traceback
 
+import psutil
+
 import machine
 import report
 from peers import PEERS, NotMeasured
@@ -23,7 +25,8 @@ from results import Results, lines_of
 from rows import ROWS
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FAILURES = (NotMeasured, RuntimeError, OSError, subprocess.SubprocessError, ValueError)
+FAILURES = (NotMeasured, RuntimeError, OSError, subprocess.SubprocessError, ValueError,
+            psutil.Error)
 
 
 class Bench:
