@@ -104,7 +104,7 @@ class Bench:
         self.counts = not self.quick or getattr(row, "STEADY", False)
         try:
             row.run(self)
-        except FAILURES as error:
+        except Exception as error:
             traceback.print_exc()
             self.absent(name, name, f"{type(error).__name__}: {error}")
             self.missed += self.counts

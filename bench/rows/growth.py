@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import statistics
 import subprocess
 import threading
 
@@ -32,7 +33,7 @@ def with_workers(bench, count):
 
 def with_listeners(bench, count):
     """More ports to wait at; the load comes to one of them."""
-    ports = [f"127.0.0.1:{next_port()}" for _ in range(count - 1)]
+    ports = [next_port() for _ in range(count - 1)]
     return measure(bench, ports=ports, settings=FIXED)
 
 
@@ -93,23 +94,20 @@ def with_readers(bench, count, connections=16000):
 GROWING = {"workers": (with_workers, WORKERS), "listeners": (with_listeners, LISTENERS),
            "access rules": (with_rules, RULES), "board readers": (with_readers, READERS)}
 
-NOTES = {
-    "workers": "",
-    "listeners": "",
-    "access rules": "",
-    "board readers": "readers take the processors and their caches from the workers",
-}
+NOTES = {"board readers": "readers take the processors and their caches from the workers"}
 
 
 def grow(bench, what, measure_with, counts, rounds):
     """One line: in turns over all sizes, the last beside the first."""
-    samples = bench.interleave({
-        str(count): lambda count=count: measure_with(bench, count) for count in counts}, rounds)
-    first, last = str(counts[0]), str(counts[-1])
-    bench.compare("growth", f"CPU per connection by {what}", samples, "us", ours=last,
-                  bounds={first: ("<=", 1.1)}, note=NOTES[what])
-    bench.series("growth", what, [(count, sorted(samples[str(count)])[rounds // 2])
-                                  for count in counts], what, "us of CPU per connection")
+    names = {f"{count} {what}": count for count in counts}
+    samples = bench.interleave({name: lambda count=count: measure_with(bench, count)
+                                for name, count in names.items()}, rounds)
+    first, *_, last = samples
+    bench.compare("growth", f"CPU per connection, {what}", samples, "us", ours=last,
+                  bounds={first: ("<=", 1.1)}, note=NOTES.get(what, ""))
+    bench.series("growth", what, [(names[name], statistics.median(values))
+                                  for name, values in samples.items()],
+                 what, "us of CPU per connection")
 
 
 def run(bench, rounds=5):

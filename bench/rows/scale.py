@@ -14,6 +14,7 @@ from peers import PEERS, NotMeasured
 
 COUNTS = (10, 100, 1000, 10000)
 CONNECTIONS = 20000
+RECORD = struct.Struct("qq")  # of a birth, as bench/handler/births.c writes it
 KIB_EACH = 400  # of the kernel and of the worker, so that the machine never swaps
 SPARE = 1000    # processes and descriptors that others need
 OF_ITS_OWN = 60 # descriptors of a master without workers
@@ -78,16 +79,22 @@ class Births(PEERS["prefork"]):
         return {"BENCH_BIRTHS": self.file("births")}
 
     def births(self):
-        """Microseconds of all births so far, in their order."""
+        """All so far, in their order: when, and the CPU time of the worker until then, both in
+        microseconds."""
         with open(self.file("births"), "rb") as file:
-            return sorted(us for us, in struct.iter_unpack("q", file.read()))
+            return sorted((at / 1000, cpu / 1000) for at, cpu in RECORD.iter_unpack(file.read()))
+
+    def count_births(self):
+        """How many there were."""
+        return os.path.getsize(self.file("births")) // RECORD.size
 
     def wait_for_births(self, count):
         """Until there were so many, without asking the kernel about each process."""
         end = time.monotonic() + self.patience
-        while (there := os.path.getsize(self.file("births")) // 8) < count:
+        while self.count_births() < count:
             if time.monotonic() > end:
-                raise NotMeasured(f"{there} of {count} workers after {self.patience} s")
+                raise NotMeasured(f"{self.count_births()} of {count} workers after "
+                                  f"{self.patience} s")
             time.sleep(0.01)
 
 
@@ -95,24 +102,23 @@ class Births(PEERS["prefork"]):
 
 def mean_us(births):
     """From each to the next."""
-    return (births[-1] - births[0]) / (len(births) - 1)
+    return (births[-1][0] - births[0][0]) / (len(births) - 1)
 
 
 def late_births(server, rounds=20):
-    """The master's microseconds of CPU for a birth when all the others are there, and those
-    from the death of a worker to the birth of its successor: medians."""
+    """Births when all the others are there: CPU of master and worker together, and the time
+    from the death of the one before. Medians, in microseconds."""
     master = [psutil.Process(server.process.pid)]
-    victims = server.workers()[-rounds:]
     cpus, delays = [], []
-    for victim in victims:
-        known = len(server.births())
+    for victim in server.workers()[-rounds:]:
+        known = server.count_births()
         before, start_us = cpu_ns(master), time.monotonic_ns() / 1000
         victim.kill()
-        while len(server.births()) == known:
-            time.sleep(0.0002)
-        delays.append(server.births()[-1] - start_us)
+        server.wait_for_births(known + 1)
+        at, of_worker = server.births()[-1]
+        delays.append(at - start_us)
         wait_until_quiet(master[0], 0.05)
-        cpus.append((cpu_ns(master) - before) / 1000)
+        cpus.append((cpu_ns(master) - before) / 1000 + of_worker)
     return statistics.median(cpus), statistics.median(delays)
 
 
@@ -148,7 +154,7 @@ def measure(bench, count):
         found |= {"CPU per connection": each, "CPU of the master per connection": of_master,
                   "a birth, all in a row": mean_us(births)}
         cpu, delay = late_births(server)
-    return found | {"CPU of the master for a birth in a full pool": cpu,
+    return found | {FULL: cpu,
                     "from a death to the next birth": delay}
 
 
@@ -164,14 +170,17 @@ def bare(bench, count):
         private = median_kib(sleepers.workers()[::max(1, count // 50)])
     finally:
         sleepers.stop()
+    forks = int(subprocess.run([bench.path("bare"), "forks", str(count)], check=True, text=True,
+                               stdout=subprocess.PIPE).stdout) / count
     with PEERS["bare"](bench, workers=count) as server:
         wait_for_workers(server, count)
-        return {"private memory of a worker": private,
+        return {"private memory of a worker": private, "a birth, all in a row": forks,
                 "CPU per connection": under_load(bench, server)[0]}
 
 
 # ---- the row -------------------------------------------------------------------------------
 
+FULL = "CPU of a birth in a full pool, master and worker"
 UNITS = {"private memory of a worker": "KiB"}
 BOUNDS = {"CPU of the idle master in 5 s": ("<=", 1000)}
 
@@ -193,7 +202,7 @@ def draw(bench, side, found):
 
 def compare_ends(bench, ours, few, many):
     """The last worker of many beside the last of few."""
-    for what, bound in (("CPU of the master for a birth in a full pool", ("<=", 1.5)),
+    for what, bound in ((FULL, ("<=", 1.5)),
                         ("private memory of a worker", ("<=", 1.5)),
                         ("CPU per connection", ("<=", 1.1))):
         bench.compare("scale", what, {f"{many} workers": [ours[many][what]],
