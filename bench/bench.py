@@ -12,6 +12,7 @@ was missed; of `quick`, if one was that does not depend on the speed of the mach
 """
 
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -81,12 +82,9 @@ class Bench:
         """Something that cannot be measured here."""
         self.say(self.results.absent(row, what, why))
 
-    def write(self, directory, name):
-        """Everything: NAME.json, NAME.md and the pictures."""
-        os.makedirs(directory, exist_ok=True)
-        path = os.path.join(directory, name)
-        self.results.save(f"{path}.json")
-        pictures = draw_if_possible(f"{path}.json", directory)
+    def write(self, path):
+        """Everything: PATH.json, PATH.md, and the pictures beside them."""
+        pictures = draw_if_possible(f"{path}.json", os.path.dirname(path))
         with open(f"{path}.md", "w") as file:
             file.write(report.markdown(self.results, ROWS, pictures))
         print(f"# {path}.md", flush=True)
@@ -132,13 +130,17 @@ def parse(words):
 
 def main():
     """All of it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so end all that was started
     build, quick, names, is_whole = parse(sys.argv[1:])
     bench = Bench(build, quick)
     print(f"# {machine.sentence(bench.results.machine)}", flush=True)
+    directory = os.path.join(HERE if is_whole else build, "results")
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, bench.results.machine["date"])
     for name in names:
         bench.run(name)
-    bench.write(os.path.join(HERE, "results") if is_whole else os.path.join(build, "results"),
-                bench.results.machine["date"])
+        bench.results.save(f"{path}.json")  # what there is, if somebody ends the run
+    bench.write(path)
     sys.exit(1 if bench.missed else 0)
 
 

@@ -157,11 +157,18 @@ def over_time(axes, members):
     tidy(axes.xaxis)
 
 
+def flat(axes, members):
+    """From nothing on, and with room above, so that what is flat looks flat."""
+    top = max(y for _, record in members for _, y in record["points"])
+    axes.set_ylim(0, 1.25 * top or 1)
+    tidy(axes.yaxis)
+
+
 def over_size(axes, members):
     """Costs over numbers of ten times each; a flat line is what they should be."""
     lines(axes, members)
     axes.set_xscale("log")
-    axes.set_ylim(0, 1.25 * max(y for _, record in members for _, y in record["points"]) or 1)
+    flat(axes, members)
     axes.set_xticks([x for x, _ in members[0][1]["points"]])
     tidy(axes.xaxis)
 
@@ -169,8 +176,7 @@ def over_size(axes, members):
 def over_count(axes, members):
     """The same from nothing on, for few of something."""
     lines(axes, members)
-    top = max(y for _, record in members for _, y in record["points"])
-    axes.set_ylim(0, 1.25 * top or 1)
+    flat(axes, members)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xticks([x for x, _ in members[0][1]["points"]])
     tidy(axes.xaxis)
