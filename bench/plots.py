@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot, ticker  # noqa: E402  (after the choice of how to draw)
 
+from peers import PEERS
 from results import Results, figure
 
 OURS, LIMIT = "#0072B2", "#222222"
@@ -40,6 +41,11 @@ def colour(side, ours, others):
     return LIMIT if is_limit(side) else OTHERS[others.index(side) % len(OTHERS)]
 
 
+def called(side):
+    """As people call it: rows say the key of a server, or its name."""
+    return PEERS[side].name if side in PEERS else side
+
+
 def tidy(axis):
     """Numbers as people write them, on an axis of powers as well."""
     axis.set_major_formatter(ticker.FuncFormatter(lambda number, _: figure(number)))
@@ -58,7 +64,7 @@ def bars(axes, record):
         axes.plot([s["min"], s["max"]], [place, place], color="#777777", linewidth=1.6)
         axes.annotate(label(record, side), (max(s["median"], s["max"]), place), (5, 0),
                       textcoords="offset points", va="center", fontsize=9)
-    axes.set_yticks(range(len(sides)), sides)
+    axes.set_yticks(range(len(sides)), map(called, sides))
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.24)
@@ -72,7 +78,7 @@ def label(record, side):
     """The number, and how many times the one of prefork that is."""
     text = figure(record["sides"][side]["median"])
     ratio = record["ratios"].get(side)
-    return f"{text}  (ours / this: {figure(ratio['median'])})" if ratio else text
+    return f"{text}  ({record['ours']} / this: {figure(ratio['median'])})" if ratio else text
 
 
 def bar_picture(records):
@@ -112,7 +118,7 @@ def lines(axes, members, marks=True):
     others = [line for line, _ in members if not is_limit(line) and line != "prefork"]
     for place, (line, record) in enumerate(members):
         x, y = zip(*record["points"])
-        axes.plot(x, y, color=colour(line, "prefork", others), label=line, linewidth=1.8,
+        axes.plot(x, y, color=colour(line, "prefork", others), label=called(line), linewidth=1.8,
                   marker=MARKS[place % len(MARKS)] if marks else None, markersize=4,
                   markevery=max(1, len(x) // 12), zorder=3 if line == "prefork" else 2)
     axes.set_xlabel(members[0][1]["x"])

@@ -1,7 +1,7 @@
 /* A callback like that of answer.c, whose workers say when they were born: each writes two
  * numbers of eight bytes to the end of the file that BENCH_BIRTHS names, the nanoseconds of
- * CLOCK_MONOTONIC and those of CPU time that it has used. It is the first thing that a worker
- * does of its own. */
+ * CLOCK_MONOTONIC and those of CPU time that it has used. It is the first thing that a
+ * worker does of its own. */
 #include <prefork/prefork.h>
 
 #include <fcntl.h>
