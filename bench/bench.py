@@ -16,13 +16,17 @@ import subprocess
 import sys
 import traceback
 
+import psutil
+
+import machine
+import report
 from peers import PEERS, NotMeasured
 from results import Results, lines_of
 from rows import ROWS
-import machine
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FAILURES = (NotMeasured, RuntimeError, OSError, subprocess.SubprocessError, ValueError)
+FAILURES = (NotMeasured, RuntimeError, OSError, subprocess.SubprocessError, ValueError,
+            psutil.Error)
 
 
 class Bench:
@@ -77,6 +81,16 @@ class Bench:
         """Something that cannot be measured here."""
         self.say(self.results.absent(row, what, why))
 
+    def write(self, directory, name):
+        """Everything: NAME.json, NAME.md and the pictures."""
+        os.makedirs(directory, exist_ok=True)
+        path = os.path.join(directory, name)
+        self.results.save(f"{path}.json")
+        pictures = draw_if_possible(f"{path}.json", directory)
+        with open(f"{path}.md", "w") as file:
+            file.write(report.markdown(self.results, ROWS, pictures))
+        print(f"# {path}.md", flush=True)
+
     def say(self, record):
         """Print it, and count the bounds that it misses."""
         words = {None: "    ", True: "ok  ", False: "MISS"}
@@ -96,6 +110,16 @@ class Bench:
             self.missed += self.counts
 
 
+def draw_if_possible(path, directory):
+    """The pictures by row. Numbers are worth having without them."""
+    try:
+        import plots
+    except ImportError as error:
+        print(f"# no pictures: {error}", flush=True)
+        return {}
+    return plots.draw(Results.load(path), directory)
+
+
 def parse(words):
     """The build directory, whether it is to be quick, and the rows."""
     build, quick, names = words[0], "quick" in words[1:], [w for w in words[1:] if w != "quick"]
@@ -113,6 +137,8 @@ def main():
     print(f"# {machine.sentence(bench.results.machine)}", flush=True)
     for name in names:
         bench.run(name)
+    bench.write(os.path.join(HERE, "results") if is_whole else os.path.join(build, "results"),
+                bench.results.machine["date"])
     sys.exit(1 if bench.missed else 0)
 
 

@@ -114,6 +114,15 @@ def cost(bench, peer, connections, clients=CLIENTS, warm=2000):
             "rate": answered / microseconds * 1e6}
 
 
+def end(processes):
+    """Kill those that are still there."""
+    for p in processes:
+        try:
+            p.kill()
+        except (psutil.Error, OSError):  # it went while it was looked at
+            pass
+
+
 # ---- programs that are no servers of ours ------------------------------------------------
 
 class Server:
@@ -156,8 +165,4 @@ class Server:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
-        for p in tree:
-            try:
-                p.kill()
-            except psutil.NoSuchProcess:
-                pass
+        end(tree)

@@ -20,7 +20,7 @@ import time
 
 import psutil
 
-from harness import WORKERS, next_port
+from harness import WORKERS, end, next_port
 
 PEERS = {}
 
@@ -123,11 +123,7 @@ class Peer:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             pass
-        for p in tree + self.session():
-            try:
-                p.kill()
-            except psutil.NoSuchProcess:
-                pass
+        end(tree + self.session())
         self.process.wait()
         while self.session():  # whom init is about to bury
             time.sleep(0.01)
