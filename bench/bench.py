@@ -12,6 +12,7 @@ was missed; of `quick`, if one was that does not depend on the speed of the mach
 """
 
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -134,6 +135,7 @@ def main():
     """All of it."""
     build, quick, names, is_whole = parse(sys.argv[1:])
     bench = Bench(build, quick)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # end servers first
     print(f"# {machine.sentence(bench.results.machine)}", flush=True)
     for name in names:
         bench.run(name)
