@@ -130,9 +130,9 @@ def parse(words):
 
 def main():
     """All of it."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so end all that was started
     build, quick, names, is_whole = parse(sys.argv[1:])
     bench = Bench(build, quick)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # end servers first
     print(f"# {machine.sentence(bench.results.machine)}", flush=True)
     directory = os.path.join(HERE if is_whole else build, "results")
     os.makedirs(directory, exist_ok=True)

@@ -195,7 +195,7 @@ def over_percent(axes, members):
     lines(axes, members)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    ticks = {x: f"{figure(100 - 100 / x)} %" for x in (2, 10, 100, 1000, 10000)}
+    ticks = {x: f"{figure(100 - 100 / x)}" for x in (2, 10, 100, 1000, 10000)} | {1e5: "all"}
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     tidy(axes.yaxis)

@@ -3,7 +3,9 @@
 `command` is the program, without words. What differs: none of them has processes that wait,
 each forks when a connection is there, and up to 64 at once (xinetd: any number). xinetd's
 queue is 64 connections long, which cannot be set. tcpserver and tcpsvd put addresses into the
-environment, as prefork does; nobody looks up names.
+environment, as prefork does; nobody looks up names. xinetd makes a session of each program: where
+the kernel shares processors among sessions (sched_autogroup_enabled), its programs get more than
+those of the others as soon as anything else runs on the machine, so nothing should.
 """
 
 import os

@@ -1,10 +1,11 @@
-"""A program for each connection beside tcpserver, tcpsvd and xinetd; a program that accepts by itself.
+"""A program for each connection, beside tcpserver, tcpsvd and xinetd; one that accepts by itself.
 
-All start the same program anew for each connection: a static one, a script of the shell, one of
-Perl. What starting the program costs is the same for all of them, so the dearer the program,
-the closer they are. prefork has a pool of sixteen workers that wait for connections and for the
-end of their programs; the others fork when a connection is there. Sixteen clients keep as many
-programs busy.
+In the shape nowait all start the same program anew for each connection: a static one, a script
+of the shell, one of Perl. What starting the program costs is the same for all of them, so the
+dearer the program, the closer they are. prefork has a pool of sixteen workers that wait for
+connections and for the end of their programs; the others fork when a connection is there. Sixteen
+clients keep as many programs busy. In the shape wait prefork starts sixteen processes of a
+program, and beside it the same program is started as often by hand.
 """
 
 import functools

@@ -78,7 +78,8 @@ def many_workers(bench, rounds):
     """What a connection costs in a pool that is much too large."""
     few, many = f"{WORKERS} workers", f"{MANY} workers"
     makers = {many: ours(bench, workers=MANY), few: ours(bench)}
-    compare(bench, "size of the pool, ", in_turns(bench, "rate", makers, rounds), many, cheaper={few: ("<=", 1.1)})
+    compare(bench, "size of the pool, ", in_turns(bench, "rate", makers, rounds), many,
+            cheaper={few: ("<=", 1.1)})
 
 
 def run(bench):
