@@ -73,7 +73,7 @@ class Births(PEERS["prefork"]):
     """The callback, and the file of births."""
 
     handler = "births"
-    patience = 120
+    patience = 300
 
     def environment(self):
         return {"BENCH_BIRTHS": self.file("births")}
