@@ -180,19 +180,20 @@ def over_size(axes, members):
 
 
 def over_count(axes, members):
-    """The same from nothing on, for few of something."""
-    lines(axes, members)
+    """Costs over a few sizes, a step to the right for each, whatever is between them."""
+    sizes = [x for x, _ in members[0][1]["points"]]
+    even = [(line, {**record, "points": [(sizes.index(x), y) for x, y in record["points"]]})
+            for line, record in members]
+    lines(axes, even)
     flat(axes, members)
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xticks([x for x, _ in members[0][1]["points"]])
-    tidy(axes.xaxis)
+    axes.set_xticks(range(len(sizes)), map(figure, sizes))
 
 
 def over_percent(axes, members):
     """Latencies: each step to the right is a tenth of the requests that are left."""
-    for line, record in members:
-        record["points"] = [[1 / max(1 - x / 100, 1e-5), y] for x, y in record["points"]]
-    lines(axes, members)
+    lines(axes, [(line, {**record, "points": [(1 / max(1 - x / 100, 1e-5), y)
+                                              for x, y in record["points"]]})
+                 for line, record in members])
     axes.set_xscale("log")
     axes.set_yscale("log")
     ticks = {x: f"{figure(100 - 100 / x)}" for x in (2, 10, 100, 1000, 10000)} | {1e5: "all"}

@@ -2,7 +2,7 @@
 
 from results import figure, range_of
 
-HEAD = {"compare": "| what | server | median (least to most) | prefork / server | bound | |",
+HEAD = {"compare": "| what | server | median (least to most) | ratio | bound | |",
         "value": "| what | number | bound | |"}
 
 
@@ -72,6 +72,11 @@ def section(results, name, rows, plots):
     return "\n\n".join(parts)
 
 
+def number(text, unit):
+    """With its unit, if it has one."""
+    return f"{text} {unit}".rstrip()
+
+
 def verdict(bound, held):
     """The bound, and whether it holds; nothing if there is none."""
     return ("", "") if not bound else (f"{bound[0]} {figure(bound[1])}",
@@ -82,9 +87,9 @@ def compare_rows(record):
     """A line of the table for each server."""
     for side, s in record["sides"].items():
         ratio = record["ratios"].get(side)
-        beside = range_of(ratio) if ratio else ""
+        beside = f"{record['ours']} / this: {range_of(ratio)}" if ratio else ""
         bound, held = verdict(ratio["bound"], ratio["holds"]) if ratio else ("", "")
-        yield (f"| {record['what']} | {side} | {range_of(s)} {record['unit']} | {beside} | "
+        yield (f"| {record['what']} | {side} | {number(range_of(s), record['unit'])} | {beside} | "
                f"{bound} | {held} |")
 
 
@@ -92,5 +97,6 @@ def value_rows(record):
     """A line of the table."""
     bound, held = verdict(record["bound"], record["holds"])
     note = f" ({record['note']})" if record["note"] else ""
-    yield (f"| {record['what']}{note} | {figure(record['value'])} {record['unit']} | {bound} | "
+    yield (f"| {record['what']}{note} | "
+           f"{number(figure(record['value']), record['unit'])} | {bound} | "
            f"{held} |")

@@ -182,7 +182,7 @@ def bare(bench, count):
 IDLE = "CPU of the idle master in 5 s"
 FULL = "CPU of a birth in a full pool"
 UNITS = {"private memory of a worker": "KiB"}
-DRAWN = ("private memory of a worker", "CPU per connection", FULL, IDLE)
+DRAWN = ("private memory of a worker", "CPU per connection", FULL, "a birth, all in a row")
 BOUNDS = {IDLE: ("<=", 1000)}
 
 
@@ -194,7 +194,7 @@ def hand_in(bench, count, ours, limit):
 
 
 def draw(bench, side, found):
-    """A line for each thing that does not depend on what else the machine does."""
+    """A line for each thing that has one."""
     for what in DRAWN:
         if not any(what in each for each in found.values()):
             continue
