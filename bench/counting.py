@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 from harness import load
 from peers import PEERS, NotMeasured
@@ -108,10 +109,12 @@ def instructions(bench, key, connections, **options):
         return sum(map(total_of, glob.glob(f"{directory}/*.calls")))
 
 
-def wait_for_files(directory, count):
+def wait_for_files(directory, count, patience=20):
     """Until each process has written what it counted: the last line of a file is its total."""
+    end = time.monotonic() + patience
     while sum(total_of(path) is not None for path in glob.glob(f"{directory}/*.calls")) < count:
-        pass
+        if time.monotonic() > end:
+            raise NotMeasured("callgrind did not say what it counted")
 
 
 def total_of(path):
