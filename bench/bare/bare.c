@@ -1,6 +1,9 @@
 /* The limit: what the kernel costs when nobody is in the way.
  *
  *   bare loop PORT WORKERS   WORKERS forked children that accept, read, write, close
+ *   bare unix PATH WORKERS   the same on a unix socket
+ *   bare wait                one process that does the same with the socket on descriptor 0
+ *   bare waiters PORT N      N processes of that program
  *   bare udp PORT WORKERS    WORKERS forked children that receive a datagram and answer it
  *   bare forks N             fork N children that say they are there; prints microseconds
  *   bare sleep N             N forked children that do nothing, until standard input ends
@@ -14,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +35,20 @@ listen_on(int port)
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 4096) < 0)
         err(1, "port %d", port);
+    return fd;
+}
+
+static int
+listen_on_unix(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (strlen(path) >= sizeof a.sun_path)
+        errx(64, "%s is too long for a unix socket", path);
+    memcpy(a.sun_path, path, strlen(path) + 1);
+    if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 4096) < 0)
+        err(1, "%s", path);
     return fd;
 }
 
@@ -89,6 +107,15 @@ pool(int fd, int workers, void (*work)(int fd))
     (void)pause();
 }
 
+/* Becomes another process of this program, with the socket where it expects it. */
+static void
+wait_on(int listener)
+{
+    if (dup2(listener, STDIN_FILENO) == STDIN_FILENO)
+        (void)execl("/proc/self/exe", "bare", "wait", (char *)NULL);
+    err(1, "bare wait");
+}
+
 static long
 microseconds(void)
 {
@@ -142,10 +169,16 @@ sleepers(int n)
 int
 main(int argc, char **argv)
 {
-    (void)setpgid(0, 0);
     (void)signal(SIGPIPE, SIG_IGN);
+    if (argc == 2 && strcmp(argv[1], "wait") == 0)
+        serve(STDIN_FILENO); /* in the group of whoever started it */
+    (void)setpgid(0, 0);
     if (argc == 4 && strcmp(argv[1], "loop") == 0)
         pool(listen_on(atoi(argv[2])), atoi(argv[3]), serve);
+    else if (argc == 4 && strcmp(argv[1], "unix") == 0)
+        pool(listen_on_unix(argv[2]), atoi(argv[3]), serve);
+    else if (argc == 4 && strcmp(argv[1], "waiters") == 0)
+        pool(listen_on(atoi(argv[2])), atoi(argv[3]), wait_on);
     else if (argc == 4 && strcmp(argv[1], "udp") == 0)
         pool(bind_udp(atoi(argv[2])), atoi(argv[3]), serve_udp);
     else if (argc == 3 && strcmp(argv[1], "forks") == 0)
@@ -153,7 +186,8 @@ main(int argc, char **argv)
     else if (argc == 3 && strcmp(argv[1], "sleep") == 0)
         sleepers(atoi(argv[2]));
     else
-        errx(64, "usage: bare loop|udp PORT WORKERS | forks N | sleep N");
+        errx(64, "usage: bare loop|udp PORT WORKERS | unix PATH WORKERS | wait | forks N | "
+                 "sleep N");
     (void)signal(SIGTERM, SIG_IGN);
     (void)kill(0, SIGTERM);
     return 0;

@@ -16,57 +16,30 @@
  * the errno of it. It runs until its standard input ends. Then, and for each line that it
  * reads there, it prints a line of JSON:
  *
- *   {"connections": 52, "failed": 1, "failures": {"connect ECONNREFUSED": 1},
- *    "p50": 310, "p99": 900, "max": 1200}
+ *   {"connections": 52, "answered": 51, "failed": 1,
+ *    "failures": {"connect ECONNREFUSED": 1},
+ *    "p50": 310, "p90": 400, "p99": 900, "p99.9": 1100, "max": 1200}
  *
  * Latencies are microseconds of good connections, from before connect(2) to the end of the
- * stream, in classes of less than one in a hundred. Loopback only. */
+ * stream. Loopback only. */
+#include "common.h"
+#include "tally.h"
+
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-enum step { CONNECT, HANDSHAKE, SEND, RECEIVE, NO_ANSWER, SHORT_ANSWER, STEPS };
-
-static const char *const step_names[STEPS] = {"connect", "handshake", "send",
-                                              "receive", "no answer", "short answer"};
-
-enum {
-    ERRNOS = 134,
-    FINE = 256, /* microseconds up to here have a class each */
-    HALF = FINE / 2,
-    CLASSES = FINE + 24 * HALF, /* up to 2^32 */
-};
-
-/* Of one client; written by nobody else. */
-struct tally {
-    atomic_ulong good;
-    atomic_ulong failures[STEPS][ERRNOS];
-    atomic_ulong latencies[CLASSES];
-    atomic_ulong longest;
-};
 
 /* What all of them do. */
 static struct {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in;
-        struct sockaddr_un un;
-    } server;
-    socklen_t server_bytes;
+    struct target server;
     SSL_CTX *tls; /* NULL: as it is */
     const char *says, *begins, *ends;
     struct timeval patience;
@@ -78,39 +51,7 @@ static struct {
     struct tally tallies[];
 } * board;
 
-static unsigned long
-microseconds(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (unsigned long)t.tv_sec * 1000000UL + (unsigned long)t.tv_nsec / 1000;
-}
-
-/* Seven bits after the leading one, and how far they were shifted. */
-static unsigned
-class_of(unsigned long us)
-{
-    unsigned shift = 0;
-
-    for (; us >> shift >= FINE; shift++)
-        continue;
-    if (shift == 0)
-        return (unsigned)us;
-    us = FINE + (shift - 1) * HALF + ((us >> shift) - HALF);
-    return us < CLASSES ? (unsigned)us : CLASSES - 1;
-}
-
-/* The least microseconds of a class. */
-static unsigned long
-floor_of(unsigned class)
-{
-    if (class < FINE)
-        return class;
-    return (unsigned long)(HALF + (class - FINE) % HALF) << ((class - FINE) / HALF + 1);
-}
-
-/* ---- one connection ------------------------------------------------------------------ */
+/* ---- one connection ----------------------------------------------------------------- */
 
 /* What was received, as much of it as decides: the beginning and the end. */
 struct answer {
@@ -224,14 +165,14 @@ open_socket(unsigned client)
 {
     struct sockaddr_in from = {.sin_family = AF_INET};
     int on = 1;
-    int fd = socket(plan.server.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(plan.server.address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + client);
     if (fd < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &plan.patience, sizeof plan.patience) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &plan.patience, sizeof plan.patience) < 0)
         err(1, "socket");
-    if (plan.server.any.sa_family == AF_INET &&
+    if (plan.server.address.any.sa_family == AF_INET &&
         (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0 ||
          bind(fd, (struct sockaddr *)&from, sizeof from) < 0))
         err(1, "bind");
@@ -245,7 +186,7 @@ converse(unsigned client)
     enum step step = CONNECT;
     int error;
 
-    if (connect(fd, &plan.server.any, plan.server_bytes) == 0)
+    if (connect(fd, &plan.server.address.any, plan.server.bytes) == 0)
         step = plan.tls ? talk_secretly(fd) : talk(fd);
     error = errno;
     (void)close(fd);
@@ -254,102 +195,30 @@ converse(unsigned client)
 }
 
 static void
-add(atomic_ulong *count)
-{
-    (void)atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
-}
-
-static void
 run_client(unsigned client)
 {
-    struct tally *t = &board->tallies[client];
-
     while (!atomic_load(&board->is_over)) {
-        unsigned long start = microseconds();
+        long start = microseconds();
         enum step step = converse(client);
-        unsigned long took = microseconds() - start;
-        if (step == STEPS) {
-            add(&t->latencies[class_of(took)]);
-            if (took > atomic_load(&t->longest))
-                atomic_store(&t->longest, took);
-            add(&t->good); /* last: who sees it finds its latency */
-        } else {
-            add(&t->failures[step][errno < ERRNOS ? errno : 0]);
-        }
+        int error = errno == EAGAIN ? ETIMEDOUT : errno; /* so SO_RCVTIMEO tells it */
+        tally_add(&board->tallies[client], step, error,
+                  (unsigned long)(microseconds() - start));
     }
 }
 
-/* ---- all of them -----------------------------------------------------------------------
- */
-
-static unsigned long
-sum_failures(unsigned clients, int step, int error)
-{
-    unsigned long sum = 0;
-
-    for (unsigned i = 0; i < clients; i++)
-        sum += atomic_load(&board->tallies[i].failures[step][error]);
-    return sum;
-}
-
-static const char *
-error_name(int error)
-{
-    if (error == EAGAIN)
-        return "timeout";
-    return error == 0 ? "" : strerrorname_np(error);
-}
-
-/* "KIND": COUNT, ...; returns how many failed. */
-static unsigned long
-print_failures(unsigned clients)
-{
-    unsigned long all = 0;
-
-    for (int step = 0; step < STEPS; step++) {
-        for (int error = 0; error < ERRNOS; error++) {
-            unsigned long count = sum_failures(clients, step, error);
-            if (count == 0)
-                continue;
-            (void)printf("%s\"%s%s%s\": %lu", all > 0 ? ", " : "", step_names[step],
-                         error == 0 ? "" : " ", error_name(error), count);
-            all += count;
-        }
-    }
-    return all;
-}
-
-/* Latencies below which so many thousandths of all are. */
-static unsigned long
-quantile(unsigned clients, unsigned long good, unsigned thousandths)
-{
-    unsigned long below = 0;
-
-    for (unsigned class = 0; class < CLASSES; class ++) {
-        for (unsigned i = 0; i < clients; i++)
-            below += atomic_load(&board->tallies[i].latencies[class]);
-        if (below > 0 && below * 1000 >= good * thousandths)
-            return floor_of(class);
-    }
-    return 0;
-}
+/* ---- all of them -------------------------------------------------------------------- */
 
 static void
 report(unsigned clients)
 {
-    unsigned long good = 0, longest = 0, failed;
+    static struct tally sum;
 
-    for (unsigned i = 0; i < clients; i++) {
-        unsigned long l = atomic_load(&board->tallies[i].longest);
-        good += atomic_load(&board->tallies[i].good);
-        longest = l > longest ? l : longest;
-    }
-    (void)printf("{\"failures\": {");
-    failed = print_failures(clients);
-    (void)printf("}, \"connections\": %lu, \"failed\": %lu, \"p50\": %lu, \"p99\": %lu, "
-                 "\"max\": %lu}\n",
-                 good + failed, failed, quantile(clients, good, 500),
-                 quantile(clients, good, 990), longest);
+    memset(&sum, 0, sizeof sum);
+    for (unsigned i = 0; i < clients; i++)
+        tally_merge(&sum, &board->tallies[i]);
+    (void)printf("{");
+    tally_print(&sum);
+    (void)printf("}\n");
     (void)fflush(stdout);
 }
 
@@ -376,29 +245,7 @@ churn(unsigned clients)
     report(clients);
 }
 
-/* ---- what is to be done ----------------------------------------------------------------
- */
-
-static void
-aim_unix(const char *path)
-{
-    if (strlen(path) >= sizeof plan.server.un.sun_path)
-        errx(64, "%s is too long", path);
-    plan.server.un.sun_family = AF_UNIX;
-    strcpy(plan.server.un.sun_path, path);
-    plan.server_bytes = sizeof plan.server.un;
-}
-
-static void
-aim_tcp(const char *address, const char *port)
-{
-    plan.server.in.sin_family = AF_INET;
-    plan.server.in.sin_port = htons((unsigned short)atoi(port));
-    if (inet_pton(AF_INET, address, &plan.server.in.sin_addr) != 1 ||
-        ntohl(plan.server.in.sin_addr.s_addr) >> 24 != 127)
-        errx(64, "%s is not a loopback address", address);
-    plan.server_bytes = sizeof plan.server.in;
-}
+/* ---- what is to be done ------------------------------------------------------------- */
 
 /* The certificate is not checked: that would be the client's time. */
 static void
@@ -410,18 +257,17 @@ prepare_tls(void)
 }
 
 static void
-aim(char **words)
+aim_at(char **words)
 {
-    if (words[0] && strcmp(words[0], "unix") == 0 && words[1]) {
-        aim_unix(words[1]);
-    } else if (words[0] && words[1] && words[2]) {
-        aim_tcp(words[1], words[2]);
-        if (strcmp(words[0], "tls") == 0)
-            prepare_tls();
-    } else {
+    if (words[0] && strcmp(words[0], "unix") == 0 && words[1])
+        aim(&plan.server, words[1], "");
+    else if (words[0] && words[1] && words[2])
+        aim(&plan.server, words[1], words[2]);
+    else
         errx(64, "usage: churn [-c CLIENTS] [-s TEXT] [-b TEXT] [-e TEXT] [-w SECONDS] "
                  "tcp|tls ADDRESS PORT | unix PATH");
-    }
+    if (strcmp(words[0], "tls") == 0)
+        prepare_tls();
 }
 
 int
@@ -443,7 +289,7 @@ main(int argc, char **argv)
     if (strlen(plan.begins) > 64 || strlen(plan.ends) > 64)
         errx(64, "-b and -e: at most 64 bytes");
     (void)signal(SIGPIPE, SIG_IGN);
-    aim(argv + optind);
+    aim_at(argv + optind);
     churn(clients);
     return 0;
 }

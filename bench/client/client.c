@@ -1,79 +1,38 @@
 /* A client that opens one connection per request, or sends one datagram, and counts
  * exactly.
  *
- *   client load ADDRESS PORT CONNECTIONS CLIENTS   all of them, from CLIENTS processes
- *   client udp  ADDRESS PORT DATAGRAMS CLIENTS     the same with datagrams: every client
- *                                                  has up to WINDOW underway
- *   client run  ADDRESS PORT SECONDS CLIENTS       for so long
- *   client hold ADDRESS PORT HOLDERS               HOLDERS connections that send half a
- *                                                  request, then one that sends all of it
+ *   client load ADDRESS PORT CONNECTIONS CLIENTS [REQUEST]   all, from CLIENTS processes
+ *   client run  ADDRESS PORT SECONDS CLIENTS [REQUEST]       for so long
+ *   client udp  ADDRESS PORT DATAGRAMS CLIENTS               as load: every client has up
+ * to WINDOW under way client hold ADDRESS PORT HOLDERS [REQUEST]               HOLDERS
+ * connections that send half a request, then one that sends all of it
  *
- * load, udp and run print "answered failed microseconds"; hold prints the microseconds from
- * its first connect to the last client's answer, and keeps everything open until its input
- * ends. Loopback only. */
-#include <arpa/inet.h>
+ * REQUEST is sent instead of a line; the answer to one of HTTP has the status 200. ADDRESS
+ * is one of loopback, or the path of a unix socket, which begins with a slash and has any
+ * PORT.
+ *
+ * load, udp and run print "answered failed microseconds".
+ *
+ * hold prints the microseconds from its first connect to the answer of the last client, who
+ * gets it once each of the others has a worker, and keeps everything open until its input
+ * ends. Then the holders send the rest: it prints "answered failed" of them. */
+#include "common.h"
+
 #include <err.h>
-#include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-struct counts {
-    long answered;
-    long failed;
-};
-
 enum {
-    WINDOW = 32, /* as many of all clients fit into the buffer of the server's socket */
+    WINDOW = 32,    /* as many of all clients fit into the buffer of the server's socket */
+    PATIENCE = 120, /* seconds that hold waits for an answer */
 };
 
-static struct sockaddr_in server;
+static struct target server;
+static struct question question;
 
-static long
-microseconds(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000L + t.tv_nsec / 1000;
-}
-
-static int
-open_connection(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&server, sizeof server) == 0)
-        return fd;
-    if (fd >= 0)
-        (void)close(fd);
-    return -1;
-}
-
-/* One request: true if something came back before the end of the stream. */
-static bool
-ask(void)
-{
-    char buffer[512];
-    ssize_t total = 0;
-    ssize_t n = -1;
-    int fd = open_connection();
-
-    if (fd < 0)
-        return false;
-    if (send(fd, "hello\n", 6, MSG_NOSIGNAL) == 6) {
-        while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0)
-            total += n;
-    }
-    (void)close(fd);
-    return n == 0 && total > 0;
-}
+/* ---- datagrams ---------------------------------------------------------------------- */
 
 static int
 open_udp(void)
@@ -81,7 +40,7 @@ open_udp(void)
     struct timeval patience = {.tv_sec = 1};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    if (fd < 0 || connect(fd, (struct sockaddr *)&server, sizeof server) < 0 ||
+    if (fd < 0 || connect(fd, &server.address.any, server.bytes) < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0)
         err(1, "socket");
     return fd;
@@ -131,78 +90,106 @@ work_udp(struct counts *counts, long datagrams, long until)
     counts->failed = datagrams - counts->answered;
 }
 
+/* ---- connections -------------------------------------------------------------------- */
+
+static bool
+connect_and_ask(void)
+{
+    int fd = open_connection(&server);
+
+    return fd >= 0 && ask(&question, fd);
+}
+
 static void
 work(struct counts *counts, long connections, long until)
 {
     for (long i = 0; i < connections && (until == 0 || microseconds() < until); i++) {
-        if (ask())
+        if (connect_and_ask())
             counts->answered++;
         else
             counts->failed++;
     }
 }
 
-typedef void worker(struct counts *counts, long requests, long until);
-
-static void
-load(worker *work_on, long connections, long until, int clients)
+static int
+open_patiently(void)
 {
-    struct counts *counts = mmap(NULL, sizeof *counts * (size_t)clients,
-                                 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct counts sum = {0, 0};
-    long start = microseconds();
+    struct timeval patience = {.tv_sec = PATIENCE};
+    int fd = open_connection(&server);
 
-    for (int i = 0; i < clients; i++) {
-        if (fork() == 0) {
-            work_on(&counts[i], connections / clients, until == 0 ? 0 : start + until);
-            _exit(0);
-        }
-    }
-    while (wait(NULL) > 0)
-        continue;
-    for (int i = 0; i < clients; i++) {
-        sum.answered += counts[i].answered;
-        sum.failed += counts[i].failed;
-    }
-    (void)printf("%ld %ld %ld\n", sum.answered, sum.failed, microseconds() - start);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0)
+        err(1, "connect");
+    return fd;
+}
+
+/* Who sends no more than this keeps a worker waiting. */
+static size_t
+half(void)
+{
+    return question.size / 2;
+}
+
+/* What a holder has not yet sent is its question from there on. */
+static void
+release(const int fds[], int holders)
+{
+    struct question rest = question;
+    int answered = 0;
+
+    rest.text += half();
+    rest.size -= half();
+    for (int i = 0; i < holders; i++)
+        answered += ask(&rest, fds[i]);
+    (void)printf("%d %d\n", answered, holders - answered);
 }
 
 static void
 hold(int holders)
 {
-    long start = microseconds();
+    int *fds = calloc((size_t)holders + 1, sizeof *fds);
+    long start;
     char byte;
 
+    if (!fds)
+        err(1, "%d holders", holders);
+    allow_descriptors((unsigned long)holders + 16);
+    start = microseconds();
     for (int i = 0; i < holders; i++) {
-        int fd = open_connection();
-        if (fd < 0 || send(fd, "hel", 3, MSG_NOSIGNAL) != 3)
+        fds[i] = open_patiently();
+        if (send(fds[i], question.text, half(), MSG_NOSIGNAL) != (ssize_t)half())
             err(1, "connection %d", i);
     }
-    if (!ask())
-        err(1, "no answer");
+    if (!ask(&question, open_patiently()))
+        errx(1, "no answer behind %d holders", holders);
     (void)printf("%ld\n", microseconds() - start);
     (void)fflush(stdout);
     while (read(STDIN_FILENO, &byte, 1) > 0)
         continue;
+    release(fds, holders);
+    free(fds);
+}
+
+static void
+run(const char *what, long number, int clients)
+{
+    if (strcmp(what, "hold") == 0)
+        hold((int)number);
+    else if (strcmp(what, "run") == 0)
+        crowd(work, 1000000000L, number * 1000000L, clients);
+    else
+        crowd(strcmp(what, "udp") == 0 ? work_udp : work, number, 0, clients);
 }
 
 int
 main(int argc, char **argv)
 {
-    if (argc < 5)
-        errx(64, "usage: client load|udp|run|hold ADDRESS PORT N [CLIENTS]");
-    server.sin_family = AF_INET;
-    server.sin_port = htons((unsigned short)atoi(argv[3]));
-    if (inet_pton(AF_INET, argv[2], &server.sin_addr) != 1 ||
-        (ntohl(server.sin_addr.s_addr) >> 24) != 127)
-        errx(64, "%s is not a loopback address", argv[2]);
-    if (strcmp(argv[1], "hold") == 0)
-        hold(atoi(argv[4]));
-    else if (strcmp(argv[1], "run") == 0 && argc == 6)
-        load(work, 1000000000L, atol(argv[4]) * 1000000L, atoi(argv[5]));
-    else if (strcmp(argv[1], "udp") == 0 && argc == 6)
-        load(work_udp, atol(argv[4]), 0, atoi(argv[5]));
-    else if (argc == 6)
-        load(work, atol(argv[4]), 0, atoi(argv[5]));
+    int most = argc > 1 && strcmp(argv[1], "hold") == 0 ? 5 : 6; /* words but REQUEST */
+
+    if (argc < most || argc > most + 1 || atol(argv[4]) <= 0 || atoi(argv[most - 1]) <= 0)
+        errx(64, "usage: client load|run|udp ADDRESS PORT N CLIENTS [REQUEST] | "
+                 "hold ADDRESS PORT N [REQUEST]");
+    aim(&server, argv[2], argv[3]);
+    question = question_of(argc > most ? argv[most] : NULL);
+    run(argv[1], atol(argv[4]), atoi(argv[most - 1]));
     return 0;
 }

@@ -6,52 +6,29 @@
  * process's first takes up the session of the one before, and one that does not has failed.
  * Prints "answered failed microseconds". The certificate is not checked: that would be the
  * client's time. Loopback only. */
-#include <arpa/inet.h>
+#include "common.h"
+
 #include <err.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-struct counts {
-    long answered;
-    long failed;
-};
-
-static struct sockaddr_in server;
+static struct target server;
 static SSL_SESSION *session; /* to take up; NULL: none yet, or none wanted */
 static bool resumes;
 
-static long
-microseconds(void)
-{
-    struct timespec t;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000L + t.tv_nsec / 1000;
-}
-
 static int
-open_connection(void)
+open_at_once(void)
 {
     int on = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = open_connection(&server);
 
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&server, sizeof server) == 0)
-        return fd;
-    if (fd >= 0)
-        (void)close(fd);
-    return -1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on,
+                     sizeof on); /* -1: told by its user */
+    return fd;
 }
 
 /* With TLS 1.3 a ticket is meant to be used once and the server sends another. It is kept
@@ -91,9 +68,9 @@ talk(SSL *ssl, int fd)
 }
 
 static bool
-ask(SSL_CTX *ctx)
+shake_hands(SSL_CTX *ctx)
 {
-    int fd = open_connection();
+    int fd = open_at_once();
     SSL *ssl = SSL_new(ctx);
     bool done = fd >= 0 && ssl && talk(ssl, fd);
 
@@ -104,10 +81,11 @@ ask(SSL_CTX *ctx)
 }
 
 static void
-work(struct counts *counts, long connections)
+work(struct counts *counts, long connections, long until)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
+    (void)until;
     if (!ctx)
         errx(1, "no context");
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
@@ -115,34 +93,11 @@ work(struct counts *counts, long connections)
     SSL_CTX_sess_set_new_cb(ctx, keep_session);
     SSL_CTX_set_read_ahead(ctx, 1);
     for (long i = 0; i < connections; i++) {
-        if (ask(ctx))
+        if (shake_hands(ctx))
             counts->answered++;
         else
             counts->failed++;
     }
-}
-
-static void
-load(long connections, int clients)
-{
-    struct counts *counts = mmap(NULL, sizeof *counts * (size_t)clients,
-                                 PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct counts sum = {0, 0};
-    long start = microseconds();
-
-    for (int i = 0; i < clients; i++) {
-        if (fork() == 0) {
-            work(&counts[i], connections / clients);
-            _exit(0);
-        }
-    }
-    while (wait(NULL) > 0)
-        continue;
-    for (int i = 0; i < clients; i++) {
-        sum.answered += counts[i].answered;
-        sum.failed += counts[i].failed;
-    }
-    (void)printf("%ld %ld %ld\n", sum.answered, sum.failed, microseconds() - start);
 }
 
 int
@@ -151,12 +106,8 @@ main(int argc, char **argv)
     if (argc != 6)
         errx(64, "usage: client-tls full|resumed ADDRESS PORT CONNECTIONS CLIENTS");
     (void)signal(SIGPIPE, SIG_IGN);
-    server.sin_family = AF_INET;
-    server.sin_port = htons((unsigned short)atoi(argv[3]));
-    if (inet_pton(AF_INET, argv[2], &server.sin_addr) != 1 ||
-        (ntohl(server.sin_addr.s_addr) >> 24) != 127)
-        errx(64, "%s is not a loopback address", argv[2]);
+    aim(&server, argv[2], argv[3]);
     resumes = strcmp(argv[1], "resumed") == 0;
-    load(atol(argv[4]), atoi(argv[5]));
+    crowd(work, atol(argv[4]), 0, atoi(argv[5]));
     return 0;
 }

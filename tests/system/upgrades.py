@@ -235,7 +235,9 @@ class Churn:
     CLIENTS = 20
 
     def __init__(self, servers, address, tls=False, begins="v", says="version\n"):
-        program = servers.build((REPO / "bench/client/churn.c").read_text(),
+        clients = REPO / "bench/client"
+        parts = [str(clients / name) for name in ("common.c", "histogram.c", "tally.c")]
+        program = servers.build((clients / "churn.c").read_text(), f"-I{clients}", *parts,
                                 "-fno-sanitize=all", "-Wl,--no-as-needed", "-lssl", "-lcrypto",
                                 library=False)
         aim = (["tls" if tls else "tcp", address[0], str(address[1])]

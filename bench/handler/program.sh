@@ -1,0 +1,3 @@
+#!/bin/sh
+# The same work as program.c, for a shell.
+read -r _ && echo hello
