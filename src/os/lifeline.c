@@ -86,10 +86,11 @@ catch_exit(void)
 /* ---- before and after ------------------------------------------------------------------
  */
 
-/* The environment with one more variable. */
+/* The environment with this variable, in place of one of this name. */
 static char **
-extend_environment(void)
+extend_environment(const char *name)
 {
+    size_t length = strlen(name);
     size_t count = 0;
     char **copy;
 
@@ -98,7 +99,11 @@ extend_environment(void)
     copy = calloc(count + 2, sizeof *copy);
     if (!copy)
         return NULL;
-    memcpy(copy, environ, count * sizeof *copy);
+    count = 0;
+    for (char **e = environ; *e; e++) {
+        if (strncmp(*e, name, length) != 0 || (*e)[length] != '=')
+            copy[count++] = *e;
+    }
     copy[count] = here.variable;
     return copy;
 }
@@ -113,7 +118,7 @@ prepare(const struct pf_lifeline *l)
     here.cause = here.variable + length - 2;
     here.way = *l;
     here.others = calloc(l->count + 1, sizeof *here.others);
-    here.environment = extend_environment();
+    here.environment = extend_environment(l->name);
     if (!here.others || !here.environment)
         return -ENOMEM;
     memcpy(here.others, l->others, l->count * sizeof *here.others);
