@@ -102,9 +102,9 @@ pf_board_fresh(struct pf_board *b, unsigned slot)
 }
 
 struct pf_board_slot *
-pf_board_claim(const struct pf_board *b, unsigned slot)
+pf_board_claim(int pages_fd, unsigned slot)
 {
-    return pf_share_page_claim(&b->pages, slot);
+    return pf_share_page_claim(pages_fd, slot);
 }
 
 struct pf_board_slot *

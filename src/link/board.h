@@ -101,7 +101,7 @@ PF_MUST_USE int pf_board_fresh(struct pf_board *b, unsigned slot);
 
 /* In the worker, once: its own page. There is no way to any other when the descriptor of
  * the pages, which is left to the caller, is closed. NULL: no memory left. */
-struct pf_board_slot *pf_board_claim(const struct pf_board *b, unsigned slot);
+struct pf_board_slot *pf_board_claim(int pages_fd, unsigned slot);
 
 /* The master's view of a slot's page; NULL before its first worker. */
 struct pf_board_slot *pf_board_slot(const struct pf_board *b, unsigned slot);

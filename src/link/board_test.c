@@ -337,7 +337,7 @@ fork_into(struct fixture *f, unsigned slot)
     pid = fork();
     assert_true(pid >= 0);
     if (pid == 0)
-        f->seats[slot].slot = pf_board_claim(&f->board, slot);
+        f->seats[slot].slot = pf_board_claim(f->board.pages.fd, slot);
     return pid;
 }
 

@@ -275,7 +275,7 @@ init(struct pf_score_file *f, const char *path, unsigned records)
         .page_fd = -1,
         .records = records,
         .page_bytes = pf_share_page_bytes(),
-        .page = pf_memory_new(pf_share_page_bytes()),
+        .page = pf_memory_new_own(pf_share_page_bytes()),
     };
 }
 
@@ -414,9 +414,9 @@ pf_score_file_adopt(struct pf_score_file *f, const char *path, unsigned records,
 /* ---- a worker's side, and the end ------------------------------------------------ */
 
 struct pf_score *
-pf_score_file_claim(const struct pf_score_file *f, unsigned slot)
+pf_score_file_claim(int page_fd, unsigned slot)
 {
-    return pf_guard_page(f->page_fd, 1 + (size_t)slot);
+    return pf_guard_page(page_fd, 1 + (size_t)slot);
 }
 
 void

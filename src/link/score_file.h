@@ -74,10 +74,11 @@ PF_MUST_USE int pf_score_file_write(struct pf_score_file *f, unsigned slot,
 PF_MUST_USE int pf_score_file_write_totals(struct pf_score_file *f,
                                            const struct pf_score_totals *totals);
 
-/* In a worker: its own record, of which nothing but what is written there is lost if the
- * file is cut; NULL: no memory left. And: no way to the file any more, if there is one. */
-PF_MUST_USE struct pf_score *pf_score_file_claim(const struct pf_score_file *f,
-                                                 unsigned slot);
+/* In a worker: its own record behind page_fd, of which nothing but what is written there is
+ * lost if the file is cut; NULL: no memory left. */
+PF_MUST_USE struct pf_score *pf_score_file_claim(int page_fd, unsigned slot);
+
+/* Let go of it, whatever becomes of the file. */
 void pf_score_file_leave(struct pf_score_file *f);
 
 /* In the master, at the end: remove the file if it is ours. 0; or a negative errno: it

@@ -139,7 +139,7 @@ lines_of_the_master_and_of_a_worker_are_there(void **state)
     assert_int_equal(pf_score_file_write(&f->file, 3, &line), 0);
     read_line(f, 3, &got);
     assert_memory_equal(&got, &line, sizeof line);
-    claimed = pf_score_file_claim(&f->file, 3);
+    claimed = pf_score_file_claim(f->file.page_fd, 3);
     assert_non_null(claimed);
     assert_int_equal(claimed->sequence % 2, 0);
     line.state = '_';
@@ -223,7 +223,7 @@ a_mapped_page_is_no_lock(void **state)
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     worker = fork();
     if (worker == 0) {
-        byte = pf_score_file_claim(&f->file, 0) ? 'y' : 'n';
+        byte = pf_score_file_claim(f->file.page_fd, 0) ? 'y' : 'n';
         pf_score_file_leave(&f->file);
         (void)!write(ends[1], &byte, 1);
         for (;;)

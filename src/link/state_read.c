@@ -241,7 +241,7 @@ allocate_workers(struct pf_state *s, size_t bytes)
 {
     s->worker_capacity =
         (unsigned)(bytes / (2 * pf_state_words[PF_STATE_WORD_WORKER].field_count)) + 1;
-    s->workers = pf_memory_new(s->worker_capacity * sizeof *s->workers);
+    s->workers = pf_memory_new_own(s->worker_capacity * sizeof *s->workers);
     return s->workers ? 0 : -ENOMEM;
 }
 

@@ -44,6 +44,7 @@ pf_checking_answer(const struct pf_state *s, const char *fault)
     write_verdict(s->fds[PF_STATE_FD_VERDICT], fault);
 }
 
+/* *next is a copy: what the caller has is not there in a child (os/memory.h). */
 PF_NORETURN static void
 become_check(const struct pf_succession *next, const struct pf_image *image)
 {
@@ -67,6 +68,7 @@ static int
 fork_check(struct pf_checking *c, const struct pf_succession *next,
            const struct pf_image *image, int verdict)
 {
+    const struct pf_succession copy = *next;
     struct pf_state *s = next->state;
     int r;
 
@@ -80,7 +82,7 @@ fork_check(struct pf_checking *c, const struct pf_succession *next,
     pf_memory_inherit(next->state, next->bytes, true);
     r = pf_process_fork(&c->child);
     if (r == 0)
-        become_check(next, image);
+        become_check(&copy, image);
     pf_memory_inherit(next->state, next->bytes, false);
     return r < 0 ? r : 0;
 }

@@ -11,13 +11,15 @@
 #include "os/wake.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 enum {
     REASON_BYTES = 256,
 };
 
 static struct {
-    struct pf_master *master;
+    struct pf_master *master; /* only in this process (os/memory.h) */
+    pid_t pid;
     volatile sig_atomic_t bell; /* -1: none */
     volatile sig_atomic_t stop; /* is wanted */
     char reason[REASON_BYTES];  /* for which; complete once stop is set */
@@ -27,6 +29,7 @@ void
 pf_master_open_desk(struct pf_master *m)
 {
     desk.master = m;
+    desk.pid = getpid();
     desk.bell = m->wake;
 }
 
@@ -72,7 +75,7 @@ pf_master_heed_desk(struct pf_master *m)
 int
 pf_master_child_fd(pid_t pid)
 {
-    const struct pf_master *m = desk.master;
+    const struct pf_master *m = desk.pid == getpid() ? desk.master : NULL;
 
     for (unsigned i = 0; m && i < m->pool.used; i++) {
         const struct pf_slot *s = &m->pool.slots[i];

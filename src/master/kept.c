@@ -84,7 +84,7 @@ find_last_state(const struct table *t)
 static struct pf_state *
 adopt_state(struct table *t, int fd, struct pf_error *error)
 {
-    struct pf_state *s = pf_memory_new(sizeof *s);
+    struct pf_state *s = pf_memory_new_own(sizeof *s);
 
     if (!s || pf_state_open(s, fd, error) < 0) {
         pf_memory_free(s, sizeof *s);

@@ -32,7 +32,7 @@ static int
 allocate(struct pf_master *m, unsigned capacity)
 {
     m->slots = pf_memory_new_own(capacity * sizeof *m->slots);
-    m->children = pf_memory_new(capacity * sizeof *m->children);
+    m->children = pf_memory_new_own(capacity * sizeof *m->children);
     m->capacity = capacity;
     if (!m->slots || !m->children)
         return -ENOMEM;
@@ -164,6 +164,8 @@ pf_master_open(struct pf_master *m, const struct pf_master_setup *setup,
     pf_fd_limit_raise();
     r = allocate(m, capacity);
     if (r == 0)
+        r = pf_parting_open(&m->parting);
+    if (r == 0)
         r = pf_upgrade_open(m);
     if (r == 0)
         r = open_board(m);
@@ -254,6 +256,7 @@ free_tables(struct pf_master *m)
 {
     pf_master_close_patrol(m);
     pf_store_close(&m->store);
+    pf_parting_close(&m->parting);
     pf_memory_free(m->children, m->capacity * sizeof *m->children);
     pf_memory_free(m->slots, m->capacity * sizeof *m->slots);
     m->children = NULL;

@@ -16,6 +16,7 @@
 #include "link/turn.h"
 #include "master/control.h"
 #include "master/herald.h"
+#include "master/parting.h"
 #include "master/store.h"
 #include "master/upgrade.h"
 #include "net/listener.h"
@@ -73,24 +74,13 @@ struct pf_master_setup {
     void (*on_ready)(void *context);
     /* The first workers all failed: the server cannot start. True: give up. May be NULL. */
     bool (*on_bad_start)(void *context);
-    /* In a new worker, the last that is done with the master: close what the starting
-     * process holds, drop its memory, the master's struct included. May be NULL. */
-    void (*on_fork)(void *context);
+    /* Add what the starting process holds and a new worker is to close. May be NULL. */
+    void (*on_parting)(void *context, struct pf_parting *parting);
     /* A reload: this is the program from here on; this process goes back to the one before.
      */
     void (*on_commit)(void *context);
     void (*on_return)(void *context);
     void *context;
-};
-
-enum {
-    PF_MARKS_MAX = 65536,
-};
-
-/* Descriptors, by number. */
-struct pf_marks {
-    unsigned used; /* words in use; those beyond may be anything */
-    uint64_t words[PF_MARKS_MAX / 64];
 };
 
 struct pf_master {
@@ -133,7 +123,7 @@ struct pf_master {
     /* Measured. */
     pf_time longest_turn;
 
-    struct pf_marks to_close; /* in a new worker, which drops it with all the rest */
+    struct pf_parting_room parting; /* for what workers are to close */
 
     /* Clients that go. */
     struct pf_patrol *patrol; /* of programs that accept by themselves; or NULL */

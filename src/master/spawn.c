@@ -6,7 +6,8 @@
  * again.
  *
  * In the child, first of all, the master's descriptors are closed: a worker that held a
- * copy of a sibling's channel would keep that sibling from noticing the master's death. */
+ * copy of a sibling's channel would keep that sibling from noticing the master's death. The
+ * master's memory is not there to be asked: what is to be done was packed before. */
 #include "link/channel.h"
 #include "link/heritage.h"
 #include "link/wire.h"
@@ -17,7 +18,6 @@
 #include "net/tls.h"
 #include "os/departure.h"
 #include "os/fd.h"
-#include "os/memory.h"
 #include "os/notice.h"
 #include "os/signal.h"
 #include "worker/worker.h"
@@ -26,101 +26,58 @@
 #include <string.h>
 #include <unistd.h>
 
-/* There are two to four descriptors for every sibling, and closing them one by one would
- * make a birth dear in a large pool. They are marked in a map, and each unbroken run of
- * marks is closed by one call. */
-enum {
-    WORD_BITS = 64,
-};
-
 static void
-mark(struct pf_marks *marks, int fd)
-{
-    unsigned word = (unsigned)fd / WORD_BITS;
-
-    if (fd < 0)
-        return;
-    if (fd >= PF_MARKS_MAX) {
-        (void)close(fd);
-        return;
-    }
-    for (; marks->used <= word; marks->used++)
-        marks->words[marks->used] = 0;
-    marks->words[word] |= (uint64_t)1 << fd % WORD_BITS;
-}
-
-static bool
-is_marked(const struct pf_marks *marks, unsigned fd)
-{
-    return fd < marks->used * WORD_BITS &&
-           (marks->words[fd / WORD_BITS] >> fd % WORD_BITS & 1);
-}
-
-static void
-close_marked(const struct pf_marks *marks)
-{
-    for (unsigned fd = 0; fd < marks->used * WORD_BITS; fd++) {
-        unsigned first = fd;
-        while (is_marked(marks, fd))
-            fd++;
-        if (fd > first)
-            (void)close_range(first, fd - 1, 0);
-    }
-}
-
-/* They stay where they are in a struct that is dropped next: a page that is not written is
- * not copied. */
-static void
-mark_master(struct pf_marks *marks, const struct pf_master *m)
+add_master(struct pf_parting *p, const struct pf_master *m)
 {
     const struct pf_held *held = m->setup.held;
 
-    mark(marks, m->wait.fd);
-    mark(marks, m->signals);
-    mark(marks, m->notices);
-    mark(marks, m->setup.keeper);    /* a worker must not speak for the master */
-    mark(marks, m->setup.herald.fd); /* also where m->herald has given up */
-    mark(marks, m->control.listener);
+    pf_parting_add(p, m->wait.fd);
+    pf_parting_add(p, m->signals);
+    pf_parting_add(p, m->notices);
+    pf_parting_add(p, m->setup.keeper);    /* a worker must not speak for the master */
+    pf_parting_add(p, m->setup.herald.fd); /* also where m->herald has given up */
+    pf_parting_add(p, m->control.listener);
     for (unsigned i = 0; i < PF_STATE_WAITERS_MAX; i++)
-        mark(marks, m->control.clients[i].fd);
-    mark(marks, m->upgrade.checking.verdict);
-    mark(marks, m->upgrade.checking.child.pidfd);
-    mark(marks, m->board.shared.fd);
-    mark(marks, m->board.pages.fd);
+        pf_parting_add(p, m->control.clients[i].fd);
+    pf_parting_add(p, m->upgrade.checking.verdict);
+    pf_parting_add(p, m->upgrade.checking.child.pidfd);
+    pf_parting_add(p, m->board.shared.fd);
+    pf_parting_add(p, m->board.pages.fd);
     for (unsigned i = 0; i < held->count; i++) {
         if (held->files[i].role != PF_FILE_PROGRAM)
-            mark(marks, held->files[i].fd);
+            pf_parting_add(p, held->files[i].fd);
     }
 }
 
+/* Of the watch one leads outside of another root directory. */
 static void
-close_marks(struct pf_master *m)
+add_files(struct pf_parting *p, const struct pf_master *m)
 {
-    struct pf_marks *marks = &m->to_close;
+    const struct pf_score_file *score = m->setup.score_file;
 
-    marks->used = 0;
-    mark_master(marks, m);
+    if (score) {
+        pf_parting_add(p, score->directory);
+        pf_parting_add(p, score->fd);
+        pf_parting_add(p, score->page_fd);
+    }
+    if (m->setup.watch) {
+        pf_parting_add(p, m->setup.watch->root);
+        pf_parting_add(p, m->setup.watch->fd);
+    }
+    if (m->setup.on_parting)
+        m->setup.on_parting(m->setup.context, p);
+}
+
+static void
+add_siblings(struct pf_parting *p, const struct pf_master *m)
+{
     for (unsigned i = 0; i < m->pool.used; i++) {
-        mark(marks, m->children[i].channel);
-        mark(marks, m->children[i].wire);
-        mark(marks, m->children[i].process.pidfd);
-        mark(marks, m->children[i].departures);
+        const struct pf_child *child = &m->children[i];
+        pf_parting_add(p, child->channel);
+        pf_parting_add(p, child->wire);
+        pf_parting_add(p, child->process.pidfd);
+        pf_parting_add(p, child->departures);
     }
-    close_marked(marks);
-}
-
-/* Of the tables the child has only this one (os/memory.h), which was needed for its
- * descriptors. After on_fork() there is no *m any more. */
-static void
-forget_master(struct pf_master *m)
-{
-    close_marks(m);
-    pf_master_clear_desk();
-    if (m->setup.watch)
-        pf_watch_close(m->setup.watch); /* it leads outside of another root directory */
-    pf_memory_free(m->children, m->capacity * sizeof *m->children);
-    if (m->setup.on_fork)
-        m->setup.on_fork(m->setup.context);
 }
 
 enum prefork_kind
@@ -184,50 +141,64 @@ open_cradle(const struct pf_master *m, struct pf_cradle *c)
     return r;
 }
 
-/* The line in the scoreboard's file, and no way to any other; NULL: none. */
-static struct pf_score *
-claim_line(struct pf_master *m, const struct pf_cradle *c)
-{
-    bool writes = c->published && m->setup.recipe->handler != PF_HANDLER_WAIT;
-    struct pf_score *line =
-        writes ? pf_score_file_claim(m->setup.score_file, c->slot) : NULL;
+/* All that a child has of the master, put together before the fork. */
+struct pf_trousseau {
+    struct pf_heritage heritage;
+    struct pf_parting parting;
+    struct pf_listeners *listeners;
+    struct pf_image *image;
+    int pages;      /* of the board */
+    int score_file; /* -1: it has no line there */
+};
 
-    if (m->setup.score_file)
-        pf_score_file_leave(m->setup.score_file);
-    return line;
-}
-
-PF_NORETURN static void
-become_worker(struct pf_master *m, struct pf_cradle *c, pid_t master, uint32_t random)
+static void
+pack(struct pf_trousseau *t, struct pf_master *m, const struct pf_cradle *c)
 {
-    struct pf_heritage heritage = {
+    bool scores = c->published && m->setup.recipe->handler != PF_HANDLER_WAIT;
+
+    t->heritage = (struct pf_heritage){
         .recipe = m->setup.recipe,
         .listeners = m->setup.listeners,
-        .seat = {.slot = pf_board_claim(&m->board, c->slot),
-                 .hints = m->board.hints,
-                 .wake_fd = m->wake,
-                 .epoch = m->board.epoch,
-                 .published = claim_line(m, c)},
+        .seat = {.hints = m->board.hints, .wake_fd = m->wake, .epoch = m->board.epoch},
         .turn = *m->setup.turn,
         .pass_fd = m->pass,
         .channel = c->worker_channel,
         .wire = c->worker_wire,
         .departures = c->departures,
         .dequeue = c->kind == PF_KIND_DEQUEUE,
-        .random = random,
-        .master = master,
+        .random = pf_pool_random(&m->pool),
+        .master = getpid(),
         .kept = m->store.fd >= 0,
     };
+    if (m->notices >= 0 && pf_notice_name(m->notices, t->heritage.notify) < 0)
+        t->heritage.notify[0] = '\0'; /* then ready_delay decides */
+    t->listeners = m->setup.listeners;
+    t->image = m->setup.image;
+    t->pages = m->board.pages.fd;
+    t->score_file = scores ? m->setup.score_file->page_fd : -1;
+    pf_parting_begin(&t->parting, &m->parting);
+    add_master(&t->parting, m);
+    add_files(&t->parting, m);
+    add_siblings(&t->parting, m);
+    pf_parting_add(&t->parting, c->channel);
+    pf_parting_add(&t->parting, c->wire);
+}
 
-    if (m->notices >= 0 && pf_notice_name(m->notices, heritage.notify) < 0)
-        heritage.notify[0] = '\0'; /* then ready_delay decides */
-    pf_fd_close(&c->channel);
-    pf_fd_close(&c->wire);
-    pf_listeners_forget_handed(m->setup.listeners);
-    forget_master(m);
-    if (!heritage.seat.slot)
+/* There is no *m here (os/memory.h). */
+PF_NORETURN static void
+become_worker(struct pf_trousseau *t, unsigned slot)
+{
+    struct pf_heritage *h = &t->heritage;
+
+    h->seat.slot = pf_board_claim(t->pages, slot);
+    h->seat.published = t->score_file < 0 ? NULL : pf_score_file_claim(t->score_file, slot);
+    pf_parting_leave(&t->parting);
+    pf_listeners_forget_handed(t->listeners);
+    pf_image_leave(t->image);
+    pf_master_clear_desk();
+    if (!h->seat.slot)
         _exit(PF_WORKER_EXIT_SETUP);
-    pf_worker_main(&heritage);
+    pf_worker_main(h);
 }
 
 /* The channel (of a program that was taken over: closed long ago) is watched only if the
@@ -275,9 +246,8 @@ static int
 fork_worker(struct pf_master *m, struct pf_cradle *c)
 {
     const struct prefork_app *app = &m->setup.recipe->app;
-    uint32_t random = pf_pool_random(&m->pool);
+    struct pf_trousseau trousseau;
     struct pf_process process;
-    pid_t master = getpid();
     int r;
 
     if (app->pre_fork_hook)
@@ -285,9 +255,10 @@ fork_worker(struct pf_master *m, struct pf_cradle *c)
     pf_tls_before_fork(m->setup.listeners, m->now);
     if (app->pre_fork_hook || app->register_child)
         (void)fflush(NULL); /* what they print, between births (act.c) */
+    pack(&trousseau, m, c);
     r = pf_process_fork(&process);
     if (r == 0)
-        become_worker(m, c, master, random);
+        become_worker(&trousseau, c->slot);
     pf_fd_close(&c->worker_channel);
     pf_fd_close(&c->worker_wire);
     if (r > 0)

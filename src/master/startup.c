@@ -71,16 +71,28 @@ note(void *context, const char *text)
 }
 
 static void
-forget_in_worker(void *context)
+add_daemonized(struct pf_parting *parting, const struct pf_daemonized *d)
 {
-    struct pf_startup *s = context;
+    pf_parting_add(parting, d->verdict);
+    pf_parting_add(parting, d->pid_fd);
+    pf_parting_add(parting, d->pid_place.directory);
+}
 
-    pf_daemon_forget(&s->daemonized);
-    pf_daemon_forget(&s->before);
-    pf_prepare_forget_files(s);
-    pf_image_leave(s->image);
-    pf_prepare_forget_state(s);
-    pf_memory_free(s, sizeof *s);
+/* What is no worker's: the pid file, and what was handed over for the way back. */
+static void
+add_to_parting(void *context, struct pf_parting *parting)
+{
+    const struct pf_startup *s = context;
+
+    add_daemonized(parting, &s->daemonized);
+    add_daemonized(parting, &s->before);
+    for (unsigned i = 0; s->from && i < s->from->file_count; i++)
+        pf_parting_add(parting, s->from->files[i].fd);
+    if (!s->from)
+        return;
+    pf_parting_add(parting, s->from->fds[PF_STATE_FD_TICKETS]);
+    pf_parting_add(parting, s->from->fds[PF_STATE_FD_SCORE]);
+    pf_parting_add(parting, s->from->fds[PF_STATE_FD_PAGES]);
 }
 
 static void
@@ -148,7 +160,7 @@ open_master(struct pf_startup *s)
                               .on_commit = tell_commit,
                               .on_return = tell_return,
                               .on_bad_start = tell_bad_start,
-                              .on_fork = forget_in_worker,
+                              .on_parting = add_to_parting,
                               .context = s,
                           },
                           s->error);
@@ -308,6 +320,7 @@ run(struct pf_startup *s)
         return;
     pf_master_title();
     tell_start(s);
+    pf_memory_inherit(s, sizeof *s, false); /* of no use to workers */
     pf_master_run(&s->master);
     if (app(s)->post_child_cleanup_hook)
         app(s)->post_child_cleanup_hook(app(s)->data);

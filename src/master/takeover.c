@@ -72,7 +72,7 @@ accept_state(struct pf_state *s)
 static void
 take(int fd, int cause)
 {
-    struct pf_state *s = pf_memory_new(sizeof *s);
+    struct pf_state *s = pf_memory_new_own(sizeof *s);
 
     if (!s) {
         (void)pf_error_set(&fault, PREFORK_EXIT_SYSTEM, ENOMEM, "out of memory");

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 enum {
+    PIECE = 4096,
     ARGUMENTS_MAX = 2 * 1024 * 1024, /* more than the kernel takes by default */
     VARIABLE_BYTES = 64,
 };
@@ -32,17 +33,28 @@ enum {
 static struct pf_image here PF_PER_WORKER_FIRST = {.exe = -1, .directory = -1};
 static bool noted;
 
+static char *
+grow(char *text, size_t bytes)
+{
+    char *more = realloc(text, bytes);
+
+    if (!more)
+        free(text);
+    return more;
+}
+
 /* All that a file of /proc has, with a null byte behind it; NULL: it cannot be read. */
 static char *
 read_proc(const char *path, size_t *ret_length)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *text = fd < 0 ? NULL : malloc(ARGUMENTS_MAX + 1);
+    char *text = NULL;
     size_t length = 0;
-    ssize_t n = 1;
+    ssize_t n = fd < 0 ? -1 : 1;
 
-    while (text && n > 0 && length < ARGUMENTS_MAX) {
-        n = read(fd, text + length, ARGUMENTS_MAX - length);
+    while (n > 0 && length < ARGUMENTS_MAX) {
+        text = grow(text, length + PIECE + 1);
+        n = text ? read(fd, text + length, PIECE) : -1;
         length += n > 0 ? (size_t)n : 0;
     }
     pf_fd_close(&fd);

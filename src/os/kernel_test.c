@@ -271,7 +271,7 @@ a_sealed_page_does_not_grow(void **state)
     assert_int_equal(pf_share_pages_open(&pages, 2), 0);
     pid = fork();
     if (pid == 0) {
-        char *page = pf_share_page_claim(&pages, 0);
+        char *page = pf_share_page_claim(pages.fd, 0);
         bool sealed = syscall(SYS_mseal, page, bytes, 0UL) == 0;
         _exit(sealed && mremap(page, bytes, 2 * bytes, MREMAP_MAYMOVE) != MAP_FAILED);
     }

@@ -204,11 +204,11 @@ pf_share_page_clear(struct pf_share_pages *pages, size_t index)
 }
 
 void *
-pf_share_page_claim(const struct pf_share_pages *pages, size_t index)
+pf_share_page_claim(int fd, size_t index)
 {
     size_t bytes = pf_share_page_bytes();
     void *page =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pages->fd, offset_of(index));
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset_of(index));
 
     if (page == MAP_FAILED)
         return NULL;

@@ -50,7 +50,7 @@ void *pf_share_page(const struct pf_share_pages *pages, size_t index);
 /* Make a page exist and zero it. 0 or a negative errno: no memory left. */
 PF_MUST_USE int pf_share_page_clear(struct pf_share_pages *pages, size_t index);
 
-/* In a child: map this one page, writable. NULL: no memory left. */
-void *pf_share_page_claim(const struct pf_share_pages *pages, size_t index);
+/* In a child: map this one page of those behind fd, writable. NULL: no memory left. */
+void *pf_share_page_claim(int fd, size_t index);
 
 #endif

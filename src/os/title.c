@@ -24,7 +24,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define STATE_BYTES 4
+enum {
+    STATE_BYTES = 4,
+    NAME_BYTES = 16, /* that the kernel keeps */
+};
 
 static const char state_words[][STATE_BYTES] = {
     [PF_TITLE_INIT] = {'i', 'n', 'i', 't'},
@@ -36,6 +39,7 @@ static char *title;                    /* where argv[0] was; NULL: there are non
 static char *last;                     /* the last byte of the arguments */
 static char *end;                      /* one past the last byte there may be */
 static char *state_word PF_PER_WORKER; /* in the title, or NULL */
+static char short_name[NAME_BYTES];    /* the kernel has it, in children too */
 
 /* ---- room ------------------------------------------------------------------------------
  */
@@ -133,13 +137,23 @@ finish(char *at)
         *last = '.';
 }
 
+static void
+name_process(const char *name)
+{
+    if (strncmp(short_name, name, NAME_BYTES - 1) == 0)
+        return;
+    (void)prctl(PR_SET_NAME, name);
+    memset(short_name, '\0', sizeof short_name);
+    memcpy(short_name, name, strnlen(name, NAME_BYTES - 1));
+}
+
 void
 pf_title_set(const char *name, const char *text)
 {
     state_word = NULL;
     if (title)
         finish(put(put(put(title, name), ": "), text));
-    (void)prctl(PR_SET_NAME, name);
+    name_process(name);
 }
 
 void
@@ -155,7 +169,7 @@ pf_title_set_worker(const char *name, const char *role)
         finish(at);
         state_word = at - word == STATE_BYTES ? word : NULL;
     }
-    (void)prctl(PR_SET_NAME, name);
+    name_process(name);
 }
 
 void

@@ -496,6 +496,12 @@ pf_share_object_close(struct pf_share_object *share)
     share->memory = NULL;
 }
 
+unsigned
+pf_fd_limit(void)
+{
+    return 1024;
+}
+
 void *
 pf_memory_new(size_t bytes)
 {
@@ -564,9 +570,9 @@ pf_share_page_clear(struct pf_share_pages *pages, size_t index)
 
 /* Nobody is a child here. */
 void *
-pf_share_page_claim(const struct pf_share_pages *pages, size_t index)
+pf_share_page_claim(int fd, size_t index)
 {
-    (void)pages;
+    (void)fd;
     (void)index;
     sim_fail("a child ran in the master's process");
 }
@@ -600,9 +606,9 @@ pf_score_file_write_totals(struct pf_score_file *f, const struct pf_score_totals
 }
 
 struct pf_score *
-pf_score_file_claim(const struct pf_score_file *f, unsigned slot)
+pf_score_file_claim(int page_fd, unsigned slot)
 {
-    (void)f;
+    (void)page_fd;
     (void)slot;
     sim_fail("a child ran in the master's process");
 }
