@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 enum {
+    PF_SCORE_PROTO_BYTES = 16,
     PF_SCORE_VERSION = 1,
     PF_SCORE_WORDS = 24,
     PF_SCORE_NO_LISTENER = UINT16_MAX,
@@ -50,8 +51,8 @@ struct pf_score_line {
     int64_t born;
     int64_t request; /* begin of the present request, or of the last one */
     int64_t updated;
-    uint64_t requests; /* the present one included */
-    char proto[16];    /* of the connection: "tcp"; "": there is none */
+    uint64_t requests;                /* the present one included */
+    char proto[PF_SCORE_PROTO_BYTES]; /* of the connection: "tcp"; "": there is none */
     struct pf_score_end peer;
     struct pf_score_end local;
     char label[88]; /* what the program says that it does; "": nothing */

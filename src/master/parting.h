@@ -23,8 +23,8 @@ struct pf_parting_room {
 /* A bit for each. On the stack of whoever forks, which the child has. */
 struct pf_parting {
     uint64_t few[PF_PARTING_FEW / 64];
-    uint64_t *words; /* few, or the room */
-    unsigned used;   /* words in use; those beyond may be anything */
+    uint64_t *words;             /* few, or the room */
+    unsigned used;               /* words in use; those beyond may be anything */
     struct pf_parting_room room; /* a copy */
 };
 

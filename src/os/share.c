@@ -207,8 +207,8 @@ void *
 pf_share_page_claim(int fd, size_t index)
 {
     size_t bytes = pf_share_page_bytes();
-    void *page =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset_of(index));
+    void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+                      offset_of(index));
 
     if (page == MAP_FAILED)
         return NULL;

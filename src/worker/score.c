@@ -89,6 +89,16 @@ begin(struct prefork_worker *w, char state)
     put(w, state, now);
 }
 
+/* Without printf(3), which is much code for a worker that has just been born. */
+static void
+name_proto(char proto[static PF_SCORE_PROTO_BYTES], const char *name)
+{
+    size_t length = strnlen(name, PF_SCORE_PROTO_BYTES - 1);
+
+    memset(proto, '\0', PF_SCORE_PROTO_BYTES);
+    memcpy(proto, name, length);
+}
+
 /* A datagram is read as soon as it is there. */
 void
 pf_worker_score_connection(struct prefork_worker *w)
@@ -98,7 +108,7 @@ pf_worker_score_connection(struct prefork_worker *w)
 
     if (w->score.listener != listener) {
         w->score.listener = listener;
-        (void)snprintf(w->score.proto, sizeof w->score.proto, "%s", pf_connection_proto(c));
+        name_proto(w->score.proto, pf_connection_proto(c));
     }
     w->score.peer = end_of(&c->peer);
     w->score.local = end_of(&c->local);
