@@ -9,27 +9,41 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 static_assert(sizeof(struct pf_score_line) == PF_SCORE_WORDS * sizeof(uint64_t),
               "a line has as many words, and no holes");
 
 enum {
+    STATE_WORDS = offsetof(struct pf_score_line, requests) / sizeof(uint64_t),
     ROUNDS = 100, /* a writer needs less than a microsecond, if it has its processor */
 };
 
-void
-pf_score_write(struct pf_score *s, const struct pf_score_line *line)
+static inline void
+write_words(struct pf_score *s, const struct pf_score_line *line, unsigned count)
 {
     uint64_t words[PF_SCORE_WORDS];
     uint64_t odd = atomic_load_explicit(&s->sequence, memory_order_relaxed) | 1;
 
-    memcpy(words, line, sizeof words);
+    memcpy(words, line, count * sizeof words[0]);
     atomic_store_explicit(&s->sequence, odd, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
-    for (unsigned i = 0; i < PF_SCORE_WORDS; i++)
+    for (unsigned i = 0; i < count; i++)
         atomic_store_explicit(&s->words[i], words[i], memory_order_relaxed);
     atomic_store_explicit(&s->sequence, odd + 1, memory_order_release);
+}
+
+void
+pf_score_write(struct pf_score *s, const struct pf_score_line *line)
+{
+    write_words(s, line, PF_SCORE_WORDS);
+}
+
+void
+pf_score_write_state(struct pf_score *s, const struct pf_score_line *line)
+{
+    write_words(s, line, STATE_WORDS);
 }
 
 static bool

@@ -1,10 +1,10 @@
 /* The worker's own line on the scoreboard.
  *
- * The line is kept here as a whole and written as a whole, so what a stray pointer does to
- * the shared page lasts until the next change. It goes to the worker's page on the board,
- * and to its page of the scoreboard's file if there is one. It costs a few dozen stores for
- * each change and each of these, and no system call: the moment is the one that the board
- * was told. Letters are set by the library for connections, and by the program for its own
+ * The line is kept here as a whole and written as a whole when a request begins, so what a
+ * stray pointer does to the shared page lasts until the next one; in between only its state
+ * is. It goes to the worker's page on the board, and to its page of the scoreboard's file if
+ * there is one. It costs some stores for each change and each of these, and no system call:
+ * the moment is the one that the board was told. Letters are set by the library for connections, and by the program for its own
  * loop.
  *
  * A program that accepts by itself cannot go on with a line, so it does not begin one: the
@@ -28,13 +28,29 @@ epoch_time(const struct prefork_worker *w, pf_time now)
 }
 
 static void
-put(struct prefork_worker *w, char state, pf_time now)
+note(struct prefork_worker *w, char state, pf_time now)
 {
     w->score.state = (uint8_t)state;
     w->score.updated = epoch_time(w, now);
+}
+
+static void
+put(struct prefork_worker *w, char state, pf_time now)
+{
+    note(w, state, now);
     pf_score_write(&w->heritage.seat.slot->score, &w->score);
     if (w->heritage.seat.published)
         pf_score_write(w->heritage.seat.published, &w->score);
+}
+
+/* Nothing else has changed. */
+static void
+put_state(struct prefork_worker *w, char state, pf_time now)
+{
+    note(w, state, now);
+    pf_score_write_state(&w->heritage.seat.slot->score, &w->score);
+    if (w->heritage.seat.published)
+        pf_score_write_state(w->heritage.seat.published, &w->score);
 }
 
 void
@@ -54,7 +70,7 @@ pf_worker_score_open(struct prefork_worker *w)
 void
 pf_worker_score(struct prefork_worker *w, char state)
 {
-    put(w, state, pf_clock_now_coarse());
+    put_state(w, state, pf_clock_now_coarse());
 }
 
 static struct pf_score_end
@@ -127,7 +143,7 @@ void
 pf_worker_score_label(struct prefork_worker *w, const char *label)
 {
     (void)snprintf(w->score.label, sizeof w->score.label, "%s", label);
-    pf_worker_score(w, (char)w->score.state);
+    put(w, (char)w->score.state, pf_clock_now_coarse());
 }
 
 void
