@@ -1,6 +1,7 @@
 /* The limit: what the kernel costs when nobody is in the way.
  *
  *   bare loop PORT WORKERS   WORKERS forked children that accept, read, write, close
+ *   bare epoll PORT WORKERS  the same, each waiting for its connection by epoll_wait(2)
  *   bare unix PATH WORKERS   the same on a unix socket
  *   bare wait                one process that does the same with the socket on descriptor 0
  *   bare waiters PORT N      N processes of that program
@@ -11,11 +12,13 @@
  * This is the yardstick of every ratio, so it does nothing that could be left out. */
 #include <arpa/inet.h>
 #include <err.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -80,18 +83,39 @@ serve_udp(int fd)
 }
 
 static void
-serve(int listener)
+serve_one(int listener)
 {
     char buffer[1024];
+    int fd = accept(listener, NULL, NULL);
 
+    if (fd < 0)
+        return;
+    if (read(fd, buffer, sizeof buffer) > 0 &&
+        write(fd, answer, sizeof answer - 1) != (ssize_t)sizeof answer - 1)
+        warn("write");
+    (void)close(fd);
+}
+
+static void
+serve(int listener)
+{
+    for (;;)
+        serve_one(listener);
+}
+
+/* Who wants to wait for more than connections needs this. */
+static void
+serve_by_epoll(int listener)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE};
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+    if (fcntl(listener, F_SETFL, O_NONBLOCK) < 0 ||
+        epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0)
+        err(1, "epoll");
     for (;;) {
-        int fd = accept(listener, NULL, NULL);
-        if (fd < 0)
-            continue;
-        if (read(fd, buffer, sizeof buffer) > 0 &&
-            write(fd, answer, sizeof answer - 1) != (ssize_t)sizeof answer - 1)
-            warn("write");
-        (void)close(fd);
+        if (epoll_wait(epoll, &event, 1, -1) > 0)
+            serve_one(listener);
     }
 }
 
@@ -175,6 +199,8 @@ main(int argc, char **argv)
     (void)setpgid(0, 0);
     if (argc == 4 && strcmp(argv[1], "loop") == 0)
         pool(listen_on(atoi(argv[2])), atoi(argv[3]), serve);
+    else if (argc == 4 && strcmp(argv[1], "epoll") == 0)
+        pool(listen_on(atoi(argv[2])), atoi(argv[3]), serve_by_epoll);
     else if (argc == 4 && strcmp(argv[1], "unix") == 0)
         pool(listen_on_unix(argv[2]), atoi(argv[3]), serve);
     else if (argc == 4 && strcmp(argv[1], "waiters") == 0)
@@ -186,7 +212,8 @@ main(int argc, char **argv)
     else if (argc == 3 && strcmp(argv[1], "sleep") == 0)
         sleepers(atoi(argv[2]));
     else
-        errx(64, "usage: bare loop|udp PORT WORKERS | unix PATH WORKERS | wait | forks N | "
+        errx(64, "usage: bare loop|epoll|udp PORT WORKERS | unix PATH WORKERS | wait | "
+                 "forks N | "
                  "sleep N");
     (void)signal(SIGTERM, SIG_IGN);
     (void)kill(0, SIGTERM);

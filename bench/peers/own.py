@@ -102,6 +102,16 @@ class Bare(Peer):
         return "this build"
 
 
+class BareEpoll(Bare):
+    """The same loop, if it waits by epoll_wait(2): what that costs is no part of ours."""
+
+    key = "bare-epoll"
+    name = "bare loop with epoll"
+
+    def argv(self):
+        return [self.bench.path("bare"), "epoll", str(self.port), str(self.count)]
+
+
 class BareWait(Bare):
     """The program of prefork-wait, started as often by hand."""
 

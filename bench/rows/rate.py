@@ -14,7 +14,7 @@ from peers import PEERS
 from results import pick
 from standing import in_turns
 
-BESIDE = ("bare", "netserver", "starman", "starlet", "apache", "gunicorn", "uwsgi", "php-fpm")
+BESIDE = ("bare", "bare-epoll", "netserver", "starman", "starlet", "apache", "gunicorn", "uwsgi", "php-fpm")
 MANY = 500
 
 FASTER = {"bare loop": (">=", 0.97), "Net::Server::PreFork": (">=", 3),

@@ -101,8 +101,8 @@ enum {
     PF_SCORE_E_UNSETTLED = 1, /* it was always being written: its writer may have died */
 };
 
-/* Whoever writes: nobody else does meanwhile. All of it; or what stands before the number of
- * requests, where the rest is what was written last. */
+/* Whoever writes: nobody else does meanwhile. All of it; or what stands before the number
+ * of requests, where the rest is what was written last. */
 void pf_score_write(struct pf_score *s, const struct pf_score_line *line);
 void pf_score_write_state(struct pf_score *s, const struct pf_score_line *line);
 

@@ -2,10 +2,10 @@
  *
  * The line is kept here as a whole and written as a whole when a request begins, so what a
  * stray pointer does to the shared page lasts until the next one; in between only its state
- * is. It goes to the worker's page on the board, and to its page of the scoreboard's file if
- * there is one. It costs some stores for each change and each of these, and no system call:
- * the moment is the one that the board was told. Letters are set by the library for connections, and by the program for its own
- * loop.
+ * is. It goes to the worker's page on the board, and to its page of the scoreboard's file
+ * if there is one. It costs some stores for each change and each of these, and no system
+ * call: the moment is the one that the board was told. Letters are set by the library for
+ * connections, and by the program for its own loop.
  *
  * A program that accepts by itself cannot go on with a line, so it does not begin one: the
  * master writes it (master/publish.c). */
