@@ -111,6 +111,7 @@ struct pf_state {
     uint64_t reload;     /* number of the last reload that began */
     unsigned wanted;     /* enum pf_upgrade_wish: what waits for its end */
     uint64_t stored;     /* of the last state that was stored; 0: none was */
+    uint64_t last_birth; /* ADOPT, not written: of which something is stored; or 0 */
     char reason[PF_STATE_TEXT_BYTES]; /* ROLLBACK: why */
 
     /* What the process was before it became a master. */

@@ -9,6 +9,7 @@
  * settings (net/inherit.h). */
 #include "master/kept.h"
 
+#include "base/attr.h"
 #include "base/text.h"
 #include "link/stored.h"
 #include "net/inherit.h"
@@ -81,6 +82,22 @@ find_last_state(const struct table *t)
     return fd;
 }
 
+/* Of a worker that was stored after the state was: the master died in between. */
+static uint64_t
+find_last_birth(const struct table *t)
+{
+    static const char *const kinds[] = {"w", "v", "d"};
+    uint64_t last = 0;
+
+    for (unsigned i = 0; i < t->count * PF_COUNT(kinds); i++) {
+        uint64_t number = 0;
+        const char *name = t->items[i / PF_COUNT(kinds)].name;
+        if (pf_stored_number(name, kinds[i % PF_COUNT(kinds)], &number) && number > last)
+            last = number;
+    }
+    return last;
+}
+
 static struct pf_state *
 adopt_state(struct table *t, int fd, struct pf_error *error)
 {
@@ -91,6 +108,7 @@ adopt_state(struct table *t, int fd, struct pf_error *error)
         return NULL;
     }
     s->kind = PF_STATE_ADOPT;
+    s->last_birth = find_last_birth(t);
     pf_stored_bring_back(s, find, t);
     return s;
 }

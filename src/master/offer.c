@@ -319,9 +319,26 @@ remove_worker(struct pf_master *m, struct pf_stored_worker *stored)
     return true;
 }
 
+/* A worker that was stored, and whose master died before it stored a state that names it, is
+ * nobody's: it leaves when nobody has the other end of its channel any more. */
+static bool
+remove_strays(struct pf_master *m)
+{
+    struct pf_store *s = &m->store;
+
+    for (; s->stray < s->last_stray; s->stray++) {
+        struct pf_stored_worker one = {s->stray + 1, false, true, true, true};
+        if (!remove_worker(m, &one))
+            return false;
+    }
+    return true;
+}
+
 bool
 pf_offer_remove_workers(struct pf_master *m, bool all)
 {
+    if (!remove_strays(m))
+        return false;
     for (unsigned i = 0; i < m->store.capacity; i++) { /* also who was not taken over */
         const struct pf_slot *slot = &m->pool.slots[i];
         struct pf_stored_worker *stored = &m->store.workers[i];
@@ -342,6 +359,8 @@ pf_offer_begin(struct pf_store *s, const struct pf_state *from)
     if (!from)
         return;
     s->number = from->stored;
+    s->stray = from->births;
+    s->last_stray = from->last_birth;
     if (from->stored > 1)
         s->oldest = from->stored - 1; /* whose removal may not have been taken */
     s->again = true;

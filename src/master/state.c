@@ -272,7 +272,7 @@ resume_replacing(struct pf_pool *pool, const struct pf_state *s)
 void
 pf_master_adopt_workers(struct pf_master *m, const struct pf_state *s)
 {
-    m->pool.births = s->births;
+    m->pool.births = s->last_birth > s->births ? s->last_birth : s->births;
     m->pool.births_at_failure = s->births_at_failure;
     m->pool.requests_buried = s->requests;
     m->score_used = s->score_used;

@@ -48,6 +48,8 @@ struct pf_store {
     struct pf_stored_file files[PF_STATE_FILES_MAX];
     struct pf_stored_worker *workers; /* by slot */
     unsigned capacity;                /* of that table, and of the state's */
+    uint64_t stray, last_stray; /* births after the one and up to the other: workers that
+                                   no state names */
 
     struct pf_state *state; /* as it is written */
     struct pf_state_worker *table;

@@ -100,6 +100,11 @@ class ServiceManager:
             self.store.remove(item)
             os.close(item[1])
 
+    def replace(self, prefix, items):
+        """Hold these (name, descriptor) in place of all with such names."""
+        self._remove(lambda item: item[0].startswith(prefix))
+        self.store += items
+
     def _drop_dead(self):
         poll = select.poll()
         for _, fd in self.store:

@@ -207,6 +207,26 @@ def test_a_reload_went_to_the_path_of_the_master_before(site, server, manager, t
     assert second.stop() == 0
 
 
+def test_a_worker_that_no_state_names_leaves(server, manager):
+    """It was stored, and its master died before it stored the state that has it."""
+    first = managed(server, manager)
+    port = ":".join(map(str, first.address))
+    old = [(name, os.dup(fd)) for name, fd in manager.pump().store
+           if name.startswith("prefork.state.")]
+    workers = set(first.workers())
+    os.kill(max(workers), SIGKILL)
+    first.wait_until(lambda: len(manager.names("prefork.w.")) == 3
+                     and manager.names("prefork.state.") != [name for name, _ in old], "the next")
+    (newborn,) = set(first.wait_workers(3)) - workers
+    os.kill(first.pid, SIGKILL)
+    first.wait_exit()
+    manager.replace("prefork.state.", old)
+    second = managed(server, manager, port=port)
+    second.wait_until(lambda: not is_alive(newborn), "its end")
+    second.wait_until(lambda: len(manager.names("prefork.w.")) == 3, "a store without it")
+    assert second.stop() == 0
+
+
 def test_who_connects_during_a_restart_is_served(server, manager):
     """The queue is that of the listener, which the manager has kept."""
     first = managed(server, manager)
