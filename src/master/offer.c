@@ -319,8 +319,8 @@ remove_worker(struct pf_master *m, struct pf_stored_worker *stored)
     return true;
 }
 
-/* A worker that was stored, and whose master died before it stored a state that names it, is
- * nobody's: it leaves when nobody has the other end of its channel any more. */
+/* A worker that was stored, and whose master died before it stored a state that names it,
+ * is nobody's: it leaves when nobody has the other end of its channel any more. */
 static bool
 remove_strays(struct pf_master *m)
 {

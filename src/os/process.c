@@ -353,25 +353,47 @@ pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
     return count;
 }
 
+static bool
+is_to_be_reset(int signum)
+{
+    struct sigaction was;
+
+    if (signum == SIGKILL || signum == SIGSTOP || sigaction(signum, NULL, &was) < 0)
+        return false;
+    return was.sa_handler != SIG_IGN || signum == SIGPIPE || signum == SIGXFSZ ||
+           pf_signal_is_ignored(signum);
+}
+
+/* All but those that were ignored when this process began to run programs. glibc asks for
+ * the disposition of each signal that is not in it, each time: sixty system calls. */
+static const sigset_t *
+find_reset(void)
+{
+    static sigset_t reset;
+    static pid_t owner;
+
+    if (owner == getpid())
+        return &reset;
+    (void)sigemptyset(&reset);
+    for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
+        if (is_to_be_reset(signum))
+            (void)sigaddset(&reset, signum);
+    }
+    owner = getpid();
+    return &reset;
+}
+
 static int
 prepare_attributes(posix_spawnattr_t *attributes)
 {
     sigset_t none;
-    sigset_t reset;
     int errnum = posix_spawnattr_init(attributes);
 
     if (errnum != 0)
         return -errnum;
     (void)sigemptyset(&none);
-    (void)sigemptyset(&reset);
-    (void)sigaddset(&reset, SIGPIPE);
-    for (int signum = 1; signum <= PF_SIGNAL_LAST; signum++) {
-        if (pf_signal_is_ignored(signum))
-            (void)sigaddset(&reset, signum);
-    }
-    (void)sigaddset(&reset, SIGXFSZ);
     (void)posix_spawnattr_setsigmask(attributes, &none);
-    (void)posix_spawnattr_setsigdefault(attributes, &reset);
+    (void)posix_spawnattr_setsigdefault(attributes, find_reset());
     (void)posix_spawnattr_setflags(attributes,
                                    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     return 0;
