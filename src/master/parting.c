@@ -12,18 +12,20 @@
 #include "os/memory.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
     WORD_BITS = 64,
+    MOST = 1 << 24, /* a limit may be no limit at all */
 };
 
 int
 pf_parting_open(struct pf_parting_room *room)
 {
-    room->bytes = (pf_fd_limit() / WORD_BITS + 1) * sizeof *room->words;
+    unsigned limit = pf_fd_limit();
+
+    room->bytes = ((limit < MOST ? limit : MOST) / WORD_BITS + 1) * sizeof *room->words;
     room->words = pf_memory_new_own(room->bytes);
     return room->words ? 0 : -ENOMEM;
 }
@@ -40,6 +42,7 @@ pf_parting_begin(struct pf_parting *p, const struct pf_parting_room *room)
 {
     p->words = p->few;
     p->used = 0;
+    p->lacks_room = false;
     p->room = *room;
 }
 
@@ -59,6 +62,10 @@ pf_parting_add(struct pf_parting *p, int fd)
 
     if (fd < 0)
         return;
+    if (fd >= PF_PARTING_FEW && word >= p->room.bytes / sizeof *p->words) {
+        p->lacks_room = true;
+        return;
+    }
     if (fd >= PF_PARTING_FEW && p->words == p->few)
         move(p);
     for (; p->used <= word; p->used++)

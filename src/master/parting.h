@@ -7,6 +7,7 @@
 
 #include "base/attr.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,8 +24,9 @@ struct pf_parting_room {
 /* A bit for each. On the stack of whoever forks, which the child has. */
 struct pf_parting {
     uint64_t few[PF_PARTING_FEW / 64];
-    uint64_t *words;             /* few, or the room */
-    unsigned used;               /* words in use; those beyond may be anything */
+    uint64_t *words; /* few, or the room */
+    unsigned used;   /* words in use; those beyond may be anything */
+    bool lacks_room; /* there are more descriptors than there could be at the start */
     struct pf_parting_room room; /* a copy */
 };
 

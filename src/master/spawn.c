@@ -22,6 +22,7 @@
 #include "os/signal.h"
 #include "worker/worker.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -256,7 +257,7 @@ fork_worker(struct pf_master *m, struct pf_cradle *c)
     if (app->pre_fork_hook || app->register_child)
         (void)fflush(NULL); /* what they print, between births (act.c) */
     pack(&trousseau, m, c);
-    r = pf_process_fork(&process);
+    r = trousseau.parting.lacks_room ? -EMFILE : pf_process_fork(&process);
     if (r == 0)
         become_worker(&trousseau, c->slot);
     pf_fd_close(&c->worker_channel);

@@ -96,11 +96,12 @@ take(int fd, int cause)
 static void
 look_for_state(const char *text)
 {
-    int fd = -1;
-    int cause = -1;
+    char *end = NULL;
+    long fd = strtol(text, &end, 10);
+    long cause = *end == ':' ? strtol(end + 1, &end, 10) : -1;
 
-    if (sscanf(text, "%d:%d", &fd, &cause) >= 1 && fd >= 0)
-        take(fd, cause);
+    if (end != text && *end == '\0' && fd >= 0 && fd <= INT_MAX && cause <= PF_SIGNAL_LAST)
+        take((int)fd, (int)cause);
     else
         (void)pf_error_set(&fault, PREFORK_EXIT_CONFIG, EINVAL,
                            "environment variable %s: \"%.80s\" is no descriptor",

@@ -56,21 +56,40 @@ find_end(char **strings, char *from)
     return from;
 }
 
-/* True: environ and all that it leads to are copies. */
-static bool
-move_environment(void)
+static void
+free_strings(char **strings)
+{
+    for (size_t i = 0; strings && strings[i]; i++)
+        free(strings[i]);
+    free(strings);
+}
+
+/* All of them and the array, or NULL. */
+static char **
+copy_strings(char **strings)
 {
     size_t count = 0;
     char **copy;
 
-    while (environ && environ[count])
+    while (strings[count])
         count++;
     copy = calloc(count + 1, sizeof *copy);
     for (size_t i = 0; copy && i < count; i++) {
-        copy[i] = strdup(environ[i]);
-        if (!copy[i])
-            return false;
+        copy[i] = strdup(strings[i]);
+        if (!copy[i]) {
+            free_strings(copy);
+            return NULL;
+        }
     }
+    return copy;
+}
+
+/* True: environ and all that it leads to are copies. */
+static bool
+move_environment(void)
+{
+    char **copy = environ ? copy_strings(environ) : NULL;
+
     if (copy)
         environ = copy;
     return copy != NULL;

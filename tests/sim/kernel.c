@@ -499,7 +499,7 @@ pf_share_object_close(struct pf_share_object *share)
 unsigned
 pf_fd_limit(void)
 {
-    return 1024;
+    return 1 << 20;
 }
 
 void *

@@ -371,12 +371,14 @@ sim_world_live(void)
 {
     struct pf_master master;
     struct pf_error error = {0};
+    static const struct pf_held nothing;
     struct pf_master_setup setup = {
         .herald = {.fd = -1},
         .recipe = &sim.recipe,
         .policy = &sim.policy,
         .listeners = &sim.listeners,
         .turn = &sim.turn,
+        .held = &nothing,
         .no_image = "there are no programs in this world",
         .seed = (unsigned)sim.seed,
     };
