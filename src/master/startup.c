@@ -424,6 +424,7 @@ pf_startup_run(const struct pf_startup_setup *setup, struct pf_error *error)
         serve_inet(s);
     else
         serve(s);
+    pf_lifeline_close(); /* an end before it has taken over is no crash */
     if (error->exit_code != PREFORK_EXIT_OK)
         pf_startup_fail(app(s), error->text);
     pf_prepare_undo(s);

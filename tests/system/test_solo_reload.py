@@ -156,6 +156,17 @@ def test_a_stop_during_the_check(site):
     assert not site.pid_file.exists()
 
 
+def test_a_stop_while_the_new_program_takes_over(site):
+    """It ends, and nothing comes back after that."""
+    site = site()
+    s = started(site)
+    site.put(site.code, site.compile("v2", "-DLATE=raise(SIGTERM)"))
+    site.hang_up()
+    assert s.wait_exit() == 0
+    assert not site.pid_file.exists()
+    assert not s.find_log("what ran before goes on")
+
+
 def test_a_loop_of_the_programs_own_ends_for_it(server):
     """It is asked to leave as a worker is; child_finish_hook is called."""
     s = server.start(server.program("solo"), prefork=0, port=None, env={"SOLO": "look"})
