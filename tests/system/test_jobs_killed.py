@@ -244,8 +244,9 @@ def check_campaign(spool, orders, killer, seconds, capsys):
     unsaid = retries - sum(deaths.values())
     assert not [name for name in ends if deaths[name] > ends[name] - 1]
     assert unsaid <= killer.workers + killer.masters
-    assert 0 < retries <= killer.workers
-    assert killer.masters == campaign(2, 8) and killer.workers > len(orders) // 100
+    # Who is struck between two jobs leaves nothing to be tried again: few strikes may all be so.
+    assert campaign(0, 1) <= retries <= killer.workers
+    assert killer.masters == campaign(2, 8) and killer.workers > campaign(0, len(orders) // 100)
     before = len(re.findall(BEFORE, spool.text()))
     with capsys.disabled():
         print(f"\njobs {len(orders)}, workers killed {killer.workers}, masters killed "
