@@ -172,6 +172,10 @@ class Watch:
         self.most = max(self.most, count)
         self.least = count if self.least is None else min(self.least, count)
 
+    def settle(self, count):
+        """Wait until there are exactly so many, and none of them has still to be reaped."""
+        wait_until(lambda: len(children_of(self.pid)) == count, f"{count} child processes")
+
     def __enter__(self):
         self.thread.start()
         return self

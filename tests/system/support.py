@@ -255,16 +255,24 @@ class Server:
     # ---- its processes ----
 
     def workers(self, state=None):
-        """Pids of live workers: children of the master that lead a group of their own.
-        With a state, "idle" or "busy": those whose title says so."""
+        """Pids of live workers: children of the master that lead a group of their own, or
+        have not left the master's yet. With a state, "idle" or "busy": those whose title
+        says so."""
         try:
             children = psutil.Process(self.pid).children()
         except psutil.NoSuchProcess:
             return []
-        pids = [c.pid for c in children if is_alive(c.pid) and _leads_group(c.pid)]
+        pids = [c.pid for c in children if is_alive(c.pid) and self._owns(c.pid)]
         if state:
             pids = [pid for pid in pids if title_of(pid).endswith(f"worker {state}")]
         return sorted(pids)
+
+    def _owns(self, pid):
+        """Not so: what a worker left behind, which is in the worker's group."""
+        try:
+            return os.getpgid(pid) in (pid, os.getpgid(self.pid))
+        except ProcessLookupError:
+            return False
 
     def wait_workers(self, count, state=None, timeout=None):
         """Wait until there are so many workers (in this state, if one is given)."""
@@ -322,13 +330,6 @@ class Server:
 
     def _is_started(self):
         return self.pid is None or self.pid == self.process.pid or self.starter_status is None
-
-
-def _leads_group(pid):
-    try:
-        return os.getpgid(pid) == pid
-    except ProcessLookupError:
-        return False
 
 
 def address_of(text):

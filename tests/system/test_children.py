@@ -88,7 +88,7 @@ def test_P04_children_grow_to_max_children_and_not_one_more(children, clients):
     assert watch.most == 12
     with Watch(s) as watch:
         clients.hang_up()
-        s.wait_workers(3)
+        watch.settle(3)
         s.wait_workers(3, "idle")
     assert (watch.least, watch.most) == (3, 12) and zombies_of(s.pid) == []
 

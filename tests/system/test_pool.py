@@ -86,7 +86,7 @@ def test_a_surplus_above_max_spare_servers_is_retired(server, clients):
         with Watch(s) as watch:
             for client in held.values():
                 client.finish()
-            s.wait_workers(4)
+            watch.settle(4)
         assert watch.least == 4
     assert s.wait_log("asked to leave .*: never needed, more idle than max_spare_servers")
 

@@ -346,6 +346,7 @@ def test_P04_neither_floor_nor_ceiling_is_ever_crossed(server, clients):
     assert watch.most <= 6
     with Watch(s) as watch:
         s.wait_log("asked to leave .*: not needed")
+        watch.settle(3)
         s.wait_workers(3, "idle")
     assert watch.least == 3
 
