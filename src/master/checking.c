@@ -87,6 +87,14 @@ fork_check(struct pf_checking *c, const struct pf_succession *next,
     return r < 0 ? r : 0;
 }
 
+static void
+forget(struct pf_checking *c)
+{
+    pf_fd_close(&c->verdict);
+    pf_fd_close(&c->child.pidfd);
+    *c = PF_CHECKING_NONE;
+}
+
 int
 pf_checking_start(struct pf_checking *c, const struct pf_succession *next,
                   const struct pf_image *image)
@@ -101,7 +109,7 @@ pf_checking_start(struct pf_checking *c, const struct pf_succession *next,
     (void)close(ends[1]); /* nothing was written to it */
     c->verdict = ends[0];
     if (r < 0)
-        pf_checking_forget(c);
+        forget(c);
     return r;
 }
 
@@ -149,7 +157,7 @@ pf_checking_fault(struct pf_checking *c, int wait_status, pf_time timeout,
         (void)snprintf(text, PF_CHECKING_TEXT_BYTES,
                        "the new program ended with status %d before it could take over",
                        WEXITSTATUS(wait_status));
-    pf_checking_forget(c);
+    forget(c);
     return faulty;
 }
 
@@ -160,13 +168,5 @@ pf_checking_end(struct pf_checking *c)
         pf_process_signal(&c->child, SIGKILL);
         pf_process_abandon(&c->child);
     }
-    pf_checking_forget(c);
-}
-
-void
-pf_checking_forget(struct pf_checking *c)
-{
-    pf_fd_close(&c->verdict);
-    pf_fd_close(&c->child.pidfd);
-    *c = PF_CHECKING_NONE;
+    forget(c);
 }

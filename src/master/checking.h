@@ -40,10 +40,8 @@ bool pf_checking_hear(struct pf_checking *c);
 bool pf_checking_fault(struct pf_checking *c, int wait_status, pf_time timeout,
                        char text[PF_CHECKING_TEXT_BYTES]);
 
-/* Nobody wants to know any more: end it, if there is one, and reap it. And: forget it, in a
- * process that is not its parent. */
+/* Nobody wants to know any more: end it, if there is one, and reap it. */
 void pf_checking_end(struct pf_checking *c);
-void pf_checking_forget(struct pf_checking *c);
 
 /* In a process that a CHECK state was handed to: this is what it found (NULL: it could take
  * over). */

@@ -143,7 +143,7 @@ open_cradle(const struct pf_master *m, struct pf_cradle *c)
 }
 
 /* All that a child has of the master, put together before the fork. */
-struct pf_trousseau {
+struct pf_newborn {
     struct pf_heritage heritage;
     struct pf_parting parting;
     struct pf_listeners *listeners;
@@ -153,11 +153,11 @@ struct pf_trousseau {
 };
 
 static void
-pack(struct pf_trousseau *t, struct pf_master *m, const struct pf_cradle *c)
+pack(struct pf_newborn *n, struct pf_master *m, const struct pf_cradle *c)
 {
     bool scores = c->published && m->setup.recipe->handler != PF_HANDLER_WAIT;
 
-    t->heritage = (struct pf_heritage){
+    n->heritage = (struct pf_heritage){
         .recipe = m->setup.recipe,
         .listeners = m->setup.listeners,
         .seat = {.hints = m->board.hints, .wake_fd = m->wake, .epoch = m->board.epoch},
@@ -171,31 +171,31 @@ pack(struct pf_trousseau *t, struct pf_master *m, const struct pf_cradle *c)
         .master = getpid(),
         .kept = m->store.fd >= 0,
     };
-    if (m->notices >= 0 && pf_notice_name(m->notices, t->heritage.notify) < 0)
-        t->heritage.notify[0] = '\0'; /* then ready_delay decides */
-    t->listeners = m->setup.listeners;
-    t->image = m->setup.image;
-    t->pages = m->board.pages.fd;
-    t->score_file = scores ? m->setup.score_file->page_fd : -1;
-    pf_parting_begin(&t->parting, &m->parting);
-    add_master(&t->parting, m);
-    add_files(&t->parting, m);
-    add_siblings(&t->parting, m);
-    pf_parting_add(&t->parting, c->channel);
-    pf_parting_add(&t->parting, c->wire);
+    if (m->notices >= 0 && pf_notice_name(m->notices, n->heritage.notify) < 0)
+        n->heritage.notify[0] = '\0'; /* then ready_delay decides */
+    n->listeners = m->setup.listeners;
+    n->image = m->setup.image;
+    n->pages = m->board.pages.fd;
+    n->score_file = scores ? m->setup.score_file->page_fd : -1;
+    pf_parting_begin(&n->parting, &m->parting);
+    add_master(&n->parting, m);
+    add_files(&n->parting, m);
+    add_siblings(&n->parting, m);
+    pf_parting_add(&n->parting, c->channel);
+    pf_parting_add(&n->parting, c->wire);
 }
 
 /* There is no *m here (os/memory.h). */
 PF_NORETURN static void
-become_worker(struct pf_trousseau *t, unsigned slot)
+become_worker(struct pf_newborn *n, unsigned slot)
 {
-    struct pf_heritage *h = &t->heritage;
+    struct pf_heritage *h = &n->heritage;
 
-    h->seat.slot = pf_board_claim(t->pages, slot);
-    h->seat.published = t->score_file < 0 ? NULL : pf_score_file_claim(t->score_file, slot);
-    pf_parting_leave(&t->parting);
-    pf_listeners_forget_handed(t->listeners);
-    pf_image_leave(t->image);
+    h->seat.slot = pf_board_claim(n->pages, slot);
+    h->seat.published = n->score_file < 0 ? NULL : pf_score_file_claim(n->score_file, slot);
+    pf_parting_leave(&n->parting);
+    pf_listeners_forget_handed(n->listeners);
+    pf_image_leave(n->image);
     pf_master_clear_desk();
     if (!h->seat.slot)
         _exit(PF_WORKER_EXIT_SETUP);
@@ -247,7 +247,7 @@ static int
 fork_worker(struct pf_master *m, struct pf_cradle *c)
 {
     const struct prefork_app *app = &m->setup.recipe->app;
-    struct pf_trousseau trousseau;
+    struct pf_newborn newborn;
     struct pf_process process;
     int r;
 
@@ -256,10 +256,10 @@ fork_worker(struct pf_master *m, struct pf_cradle *c)
     pf_tls_before_fork(m->setup.listeners, m->now);
     if (app->pre_fork_hook || app->register_child)
         (void)fflush(NULL); /* what they print, between births (act.c) */
-    pack(&trousseau, m, c);
-    r = trousseau.parting.lacks_room ? -EMFILE : pf_process_fork(&process);
+    pack(&newborn, m, c);
+    r = newborn.parting.lacks_room ? -EMFILE : pf_process_fork(&process);
     if (r == 0)
-        become_worker(&trousseau, c->slot);
+        become_worker(&newborn, c->slot);
     pf_fd_close(&c->worker_channel);
     pf_fd_close(&c->worker_wire);
     if (r > 0)

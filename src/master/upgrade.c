@@ -33,13 +33,11 @@
 #include "core/trial.h"
 #include "log/log.h"
 #include "master/control.h"
+#include "master/crossing.h"
 #include "master/master.h"
 #include "master/tags.h"
 #include "net/handed.h"
-#include "net/tls.h"
-#include "os/fd.h"
 #include "os/lifeline.h"
-#include "os/signal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -50,8 +48,6 @@
 enum {
     TEXT_BYTES = PF_CHECKING_TEXT_BYTES,
 };
-
-#define SEEING_OFF PF_SECOND /* of workers that nobody will look after */
 
 static enum pf_upgrade_wish
 wanted_before(const struct pf_state *from)
@@ -167,105 +163,21 @@ give_up_return(struct pf_master *m)
 /* ---- from one program to another ------------------------------------------------------
  */
 
-static void
-call(const struct pf_master *m, void (*hook)(void *data))
-{
-    if (hook)
-        hook(m->setup.recipe->app.data);
-}
-
-/* What a hook has asked for would be forgotten with the program. */
-static bool
-is_stopped(struct pf_master *m)
-{
-    pf_master_heed_desk(m);
-    if (m->pool.stop == PF_STOP_NONE)
-        return false;
-    m->deadline = m->now;
-    return true;
-}
-
-/* Forward. Returns if that is refused, or the server is to end. */
+/* Returns if that is refused, or the server is to end. */
 static void
 become_next(struct pf_master *m)
 {
-    const struct prefork_app *app = &m->setup.recipe->app;
-    struct pf_upgrade *u = &m->upgrade;
+    const char *path = m->setup.image->path;
     char reason[TEXT_BYTES];
     int r;
 
     pf_log(PREFORK_LOG_NOTICE, "reload %llu: starting %s in this process",
-           (unsigned long long)u->number, m->setup.image->path);
-    call(m, app->restart_close_hook);
-    if (is_stopped(m)) {
-        call(m, app->restart_open_hook);
+           (unsigned long long)m->upgrade.number, path);
+    r = pf_crossing_forward(m);
+    if (r == -ECANCELED)
         return;
-    }
-    pf_master_fill_state(m, u->next.state);
-    u->next.state->kind = PF_STATE_TRIAL;
-    u->next.state->fds[PF_STATE_FD_TICKETS] = pf_tls_hand_over(m->setup.listeners, m->now);
-    pf_signal_hand_over();
-    r = pf_succession_exec(&u->next, m->setup.image, -1);
-    pf_signal_take_back();
-    pf_fd_close(&u->next.state->fds[PF_STATE_FD_TICKETS]);
-    call(m, app->restart_open_hook);
-    (void)snprintf(reason, sizeof reason, "cannot execute %s: %s", m->setup.image->path,
-                   strerror(-r));
+    (void)snprintf(reason, sizeof reason, "cannot execute %s: %s", path, strerror(-r));
     fail(m, reason);
-}
-
-/* They leave because nobody has the other ends of their channels; or, after that, at once.
- */
-static void
-see_off(struct pf_master *m)
-{
-    pf_time deadline = pf_time_after(m->now, SEEING_OFF);
-
-    for (unsigned i = 0; i < m->pool.used; i++)
-        pf_fd_close(&m->children[i].channel);
-    for (unsigned i = 0; i < m->pool.used; i++) {
-        struct pf_process *process = &m->children[i].process;
-        if (!pf_life_alive(m->pool.slots[i].life))
-            continue;
-        if (!pf_process_ends_by(process, deadline))
-            pf_process_signal(process, SIGKILL);
-        pf_process_abandon(process);
-    }
-}
-
-/* Where there were no workers, nobody would look after those of the trial, and nobody could
- * be answered. */
-static void
-leave_alone(struct pf_master *m, struct pf_state *s)
-{
-    see_off(m);
-    pf_control_close(&m->control);
-    s->worker_count = 0;
-    s->waiter_count = 0;
-    s->births = s->outdated_after = s->outdated = 0;
-    s->fds[PF_STATE_FD_CONTROL] = -1;
-}
-
-/* All as it was handed over, but for the workers, of which there are more now. */
-static void
-describe_return(struct pf_master *m, const char *reason)
-{
-    struct pf_state *s = m->upgrade.next.state;
-    const struct pf_state *from = m->setup.from;
-    struct pf_state_worker *workers = s->workers;
-
-    *s = *from;
-    s->workers = workers;
-    s->worker_capacity = m->upgrade.next.capacity;
-    s->kind = PF_STATE_ROLLBACK;
-    (void)snprintf(s->reason, sizeof s->reason, "%s", reason);
-    pf_master_fill_workers(m, s);
-    s->reload = m->upgrade.number;
-    s->wanted = m->upgrade.wanted;
-    s->score_used = m->score_used;
-    pf_master_fill_control(m, s);
-    if (from->slots == 0)
-        leave_alone(m, s);
 }
 
 /* Back is not possible. The old program's workers serve on where they did; whoever has to
@@ -273,11 +185,9 @@ describe_return(struct pf_master *m, const char *reason)
 static void
 stay(struct pf_master *m, const char *reason, int r)
 {
-    const struct prefork_app *app = &m->setup.recipe->app;
     struct pf_upgrade *u = &m->upgrade;
     char text[2 * TEXT_BYTES];
 
-    call(m, app->restart_open_hook);
     (void)snprintf(text, sizeof text,
                    "%s; and the program that ran before cannot be executed again: %s",
                    reason, strerror(-r));
@@ -291,27 +201,13 @@ stay(struct pf_master *m, const char *reason, int r)
 static void
 go_back(struct pf_master *m, const char *reason)
 {
-    const struct prefork_app *app = &m->setup.recipe->app;
-    struct pf_upgrade *u = &m->upgrade;
     int r;
 
     pf_log(PREFORK_LOG_ERROR, "reload %llu failed: %s; going back",
-           (unsigned long long)u->number, reason);
-    call(m, app->restart_close_hook);
-    if (is_stopped(m)) {
-        call(m, app->restart_open_hook);
-        return;
-    }
-    pf_trial_cancel(&m->pool);
-    pf_listeners_give_back(m->setup.listeners);
-    if (m->setup.on_return)
-        m->setup.on_return(m->setup.context);
-    describe_return(m, reason);
-    pf_signal_hand_over();
-    r = pf_succession_exec(&u->next, m->setup.image,
-                           pf_succession_executable(u->next.state));
-    pf_signal_take_back();
-    stay(m, reason, r);
+           (unsigned long long)m->upgrade.number, reason);
+    r = pf_crossing_back(m, reason);
+    if (r != -ECANCELED)
+        stay(m, reason, r);
 }
 
 /* ---- CHECK ----------------------------------------------------------------------------
