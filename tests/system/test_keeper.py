@@ -111,8 +111,8 @@ def test_a_daemon_has_one_too(server, tmp_path):
     s.wait_until(lambda: title_of(keeper) == "echo: keeper", "the keeper's title")
     assert int((tmp_path / "pid").read_text()) == s.pid
     for pid in (keeper, s.pid):
-        s.wait_until(lambda pid=pid: proc_fds(pid)[1] == "/dev/null", "no terminal")
-        assert proc_fds(pid)[2] == str(log)
+        s.wait_until(lambda pid=pid: (proc_fds(pid)[1], proc_fds(pid)[2]) == ("/dev/null", str(log)),
+                     "no terminal")
     master, s.pid = s.pid, keeper  # which is the one that this process adopts
     os.kill(master, SIGTERM)
     assert s.wait_exit() == 0

@@ -243,7 +243,7 @@ def test_two_who_wait(site, gate):
     second = site.start_reload()
     gate.open()
     assert ended(first) == (0, "") and ended(second) == (0, "")
-    assert site.serves() == "v3"
+    s.wait_until(lambda: site.serves() == "v3", "the new version")
 
 
 def test_two_who_wait_for_something_broken(site):
