@@ -530,7 +530,8 @@ a_file_that_shrinks_is_a_failure_and_no_crash(void **state)
         if (pwrite(b->fd, &head, sizeof head, 0) < 0 || ftruncate(b->fd, BYTES) < 0)
             fail();
         r = pf_scoreboard_read(b->path, &read, &error);
-        if (r != 0 && r != -ENODATA && r != -EINVAL)
+        /* A head that was cut behind its magic is of version 0. */
+        if (r != 0 && r != -ENODATA && r != -EINVAL && r != -EPROTONOSUPPORT)
             fail_msg("%d: %s", r, error.text);
         failures += r != 0;
         prefork_free_scoreboard(read);
