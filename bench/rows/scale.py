@@ -44,9 +44,9 @@ def what_blocks(count):
 
 
 def words_for_files(count):
-    """Words to start a server with that may have two descriptors for each of so many workers;
+    """Words to start a server with that may have a descriptor for each of so many workers;
     none if the limit that is there cannot be raised."""
-    files = 2 * count + SPARE
+    files = count + SPARE
     words = ["prlimit", f"--nofile={files}:{files}"]
     raised = subprocess.run([*words, "true"], stderr=subprocess.DEVNULL)
     return words if raised.returncode == 0 else []
@@ -55,11 +55,11 @@ def words_for_files(count):
 def most_within_files(bench, count):
     """So many, or as many as there are descriptors for, which is reported."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if words_for_files(count) or files >= 2 * count + OF_ITS_OWN:
+    if words_for_files(count) or files >= count + OF_ITS_OWN:
         return count
-    most = (files - OF_ITS_OWN) // 2
+    most = files - OF_ITS_OWN
     bench.absent("scale", f"{count} workers", f"RLIMIT_NOFILE is {files} and may not be raised "
-                 f"here, and the master has two descriptors for each worker: {most} instead")
+                 f"here, and the master has a descriptor for each worker: {most} instead")
     return most
 
 

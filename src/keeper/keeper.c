@@ -47,11 +47,12 @@ enum {
 static void
 take_event(struct pf_keeper *k, uint64_t tag)
 {
+    pid_t sender;
     int signum;
 
     switch (tag) {
     case PF_KEEPER_TAG_SIGNAL:
-        while ((signum = pf_signal_next(k->signals)) != 0)
+        while ((signum = pf_signal_next(k->signals, &sender)) != 0)
             pf_keeper_take_signal(k, signum);
         break;
     case PF_KEEPER_TAG_SOCKET: pf_keeper_hear(k); break;
@@ -63,20 +64,19 @@ take_event(struct pf_keeper *k, uint64_t tag)
     }
 }
 
-static bool
-is_master(void *context, pid_t pid)
-{
-    const struct pf_keeper *k = context;
-
-    return pid == k->master.pid;
-}
-
+/* But not the master, whose end is an event of its own. */
 static void
-say_nothing(void *context, pid_t pid, int wait_status)
+reap_others(const struct pf_keeper *k)
 {
-    (void)context;
-    (void)pid;
-    (void)wait_status;
+    pid_t pid = pf_process_ended();
+    int status;
+
+    while (pid != 0 && pid != k->master.pid) {
+        struct pf_process other = {.pid = pid, .pidfd = -1};
+        if (pf_process_reap(&other, &status) < 0)
+            return;
+        pid = pf_process_ended();
+    }
 }
 
 static void
@@ -89,7 +89,7 @@ tend(struct pf_keeper *k)
     if (k->phase == PF_KEEPER_LEAVING)
         pf_keeper_go_on_leaving(k, now);
     else
-        pf_process_reap_orphans(is_master, say_nothing, k);
+        reap_others(k);
 }
 
 PF_NORETURN static void
@@ -148,7 +148,7 @@ open_all(struct pf_keeper *k, int *ret_its)
         r = pf_process_adopt_orphans();
     if (r < 0)
         return r;
-    k->signals = pf_signal_open(true, 0);
+    k->signals = pf_signal_open(0);
     return k->signals < 0 ? k->signals
                           : pf_wait_add(&k->wait, k->signals, PF_KEEPER_TAG_SIGNAL);
 }
@@ -187,7 +187,7 @@ pf_keeper_start(const struct pf_keeper_setup *setup, int *ret_fd, struct pf_erro
     }
     if (r == 0) {
         (void)fflush(NULL); /* or both would print it */
-        r = pf_process_fork(&k->master);
+        r = pf_process_fork_watched(&k->master);
     }
     if (r > 0)
         become_keeper(k, &its);

@@ -202,7 +202,7 @@ pf_next_start(struct pf_next *n, const struct pf_shelf *shelf, int exe, int sock
     memcpy(n->names, NAMES, prefix);
     if (!pf_shelf_names(shelf, n->names + prefix, n->names_bytes - prefix))
         return -ENOSPC;
-    r = pf_process_fork(ret_master);
+    r = pf_process_fork_watched(ret_master);
     if (r == 0)
         become_master(n, shelf, exe, socket);
     return r < 0 ? r : 0;

@@ -213,6 +213,7 @@ pf_master_act(struct pf_master *m, struct pf_plan *plan)
     arm(m, plan);
     m->deadline = pf_time_earlier(m->deadline, pf_master_patrol_at(m));
     m->deadline = pf_time_earlier(m->deadline, pf_master_ready_at(m));
+    m->deadline = pf_time_earlier(m->deadline, m->reap_at);
     if (m->unheard)
         m->deadline = m->now;
 }

@@ -93,7 +93,7 @@ pass_on(struct pf_master *m, int signum)
 
 /* Each signal's one meaning to the master (docs/SIGNALS.md). */
 static void
-take_signal(struct pf_master *m, int signum)
+take_signal(struct pf_master *m, int signum, pid_t sender)
 {
     if (pf_signal_is_in(m->setup.recipe->passthrough, signum))
         pass_on(m, signum);
@@ -106,17 +106,19 @@ take_signal(struct pf_master *m, int signum)
     case SIGHUP: (void)pf_master_ask_reload(m, "SIGHUP", NULL); break;
     case SIGUSR2: (void)pf_master_ask_restart(m, "SIGUSR2", NULL); break;
     case SIGUSR1: pf_master_reopen_outlets(m); break;
-    default: break; /* SIGCHLD: an orphan ended; workers end on their pidfd */
+    case SIGCHLD: pf_master_child_ended(m, sender); break;
+    default: break;
     }
 }
 
 static void
 take_signals(struct pf_master *m)
 {
+    pid_t sender;
     int signum;
 
-    while ((signum = pf_signal_next(m->signals)) != 0)
-        take_signal(m, signum);
+    while ((signum = pf_signal_next(m->signals, &sender)) != 0)
+        take_signal(m, signum, sender);
 }
 
 static void
@@ -134,7 +136,6 @@ take_event(struct pf_master *m, const struct pf_wait_event *event)
     case PF_TAG_EXIT: pf_master_reap(m, slot); break;
     case PF_TAG_NOTICE: pf_master_hear_notices(m); break;
     case PF_TAG_KEEPER: pf_master_lose_store(m); break;
-    case PF_TAG_CHECK: pf_master_checked(m); break;
     case PF_TAG_FILES: pf_master_hear_files(m); break;
     case PF_TAG_CONTROL: pf_control_greet(m); break;
     case PF_TAG_REQUEST: pf_control_hear(m, slot); break;
@@ -195,9 +196,7 @@ pf_master_collect(struct pf_master *m)
     m->walks_left = WALKS_MAX;
     for (unsigned i = 0; i < count; i++)
         take_event(m, &events[i]);
-    /* After the workers, which could be in front of them. Also in a turn without events:
-     * one that ended before the loop began sends no signal any more. */
-    pf_master_reap_orphans(m);
+    pf_master_reap_ended(m);
     pf_master_patrol(m);
     pf_master_heed_desk(m);
     pf_master_hear_all(m);

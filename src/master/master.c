@@ -76,7 +76,7 @@ open_ears(struct pf_master *m)
 
     if (r < 0)
         return r;
-    m->signals = pf_signal_open(pf_master_reaps_others(m), m->setup.recipe->passthrough);
+    m->signals = pf_signal_open(m->setup.recipe->passthrough);
     if (m->signals < 0)
         return m->signals;
     r = pf_wait_add(&m->wait, m->signals, pf_tag(PF_TAG_SIGNAL, 0));
@@ -231,7 +231,10 @@ pf_master_run(struct pf_master *m)
 {
     struct pf_plan *plan = &m->plan;
 
-    pf_master_reap_orphans(m); /* who ended before there was a signalfd */
+    /* Before there was a signalfd nobody said so; and of those who were taken over some
+     * may be no children. */
+    m->reap_at = m->now;
+    m->robbed = true;
     do {
         pf_master_collect(m); /* sleep, then gather facts */
         pf_plan_make(plan, &m->pool, &m->policy, m->now);

@@ -107,6 +107,9 @@ struct pf_master {
     bool announced;       /* on_ready was called */
     unsigned told_streak; /* the streak of bad starts that was told last */
     bool gave_up;         /* on_bad_start said so */
+    pf_time reap_at;      /* when it is asked who has ended */
+    bool many_end;        /* more had, the last time, than SIGCHLD had named */
+    bool robbed;          /* somebody else waited for a worker */
     bool is_init;         /* process 1: whoever is orphaned is this one's to reap */
     uint32_t marks[PF_OUTLET_COUNT]; /* of sinks that all workers have or have been sent */
     uint32_t log_broken; /* of the log's sink that a worker found broken; 0: none */
@@ -183,11 +186,12 @@ PF_MUST_USE int pf_master_watch_child(struct pf_master *m, const struct pf_cradl
                                       const struct pf_process *process);
 enum prefork_kind pf_master_kind(enum pf_kind kind);
 
-/* reap.c: let go of what belonged to a worker that ended; children that are none of the
- * pool's, which are waited for only if somebody wants that. */
+/* reap.c: let go of what belonged to a worker that ended. SIGCHLD came, and this one was
+ * the first. When it is time: let go of all who have ended; children that are none of the
+ * pool's are reaped only if somebody wants that. */
 void pf_master_reap(struct pf_master *m, unsigned slot);
-bool pf_master_reaps_others(const struct pf_master *m);
-void pf_master_reap_orphans(struct pf_master *m);
+void pf_master_child_ended(struct pf_master *m, pid_t pid);
+void pf_master_reap_ended(struct pf_master *m);
 void pf_master_sweep_orphans(struct pf_master *m);
 
 /* reopen.c: open the outlets anew, as SIGUSR1 asks for (m NULL: there are no workers); hand

@@ -1,6 +1,6 @@
 /* What a worker leaves behind.
  *
- * There are two to four descriptors for every sibling, and closing them one by one would
+ * There are one to four descriptors for every sibling, and closing them one by one would
  * make a birth dear in a large pool. They are marked in a map, and each unbroken run of
  * marks is closed by one call.
  *

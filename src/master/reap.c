@@ -1,5 +1,8 @@
 /* What a worker leaves behind when it ends.
  *
+ * SIGCHLD says once for many that somebody did; who that is, is asked of the kernel, one
+ * after the other. A worker that another process gave birth to has a pidfd instead.
+ *
  * Its last words on the channel are read first, then it is reaped, its descriptors are
  * closed, and it is taken out of the idle count if it died there. The slot stays GONE
  * until the plan buries it.
@@ -13,9 +16,15 @@
 #include "master/master.h"
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/signal.h"
 #include "os/wake.h"
 
+#include <errno.h>
 #include <signal.h>
+
+enum { FEW = 1000 };
+
+#define GATHERING (PF_SECOND / 4)
 
 void
 pf_master_reap(struct pf_master *m, unsigned slot)
@@ -28,7 +37,8 @@ pf_master_reap(struct pf_master *m, unsigned slot)
         return;
     pf_master_hear_last(m, slot);
     pf_master_talk_last(m, slot);
-    pf_wait_remove(&m->wait, child->process.pidfd);
+    if (child->process.pidfd >= 0)
+        pf_wait_remove(&m->wait, child->process.pidfd);
     if (pf_process_reap(&child->process, &status) < 0)
         return;
     m->store.ends_now++;
@@ -45,42 +55,123 @@ pf_master_reap(struct pf_master *m, unsigned slot)
     pf_wake_ring(m->pass); /* it may have been woken for a connection and died first */
 }
 
+/* The slot of a worker that lives, or was so far; pool.used: it is nobody's. */
+static unsigned
+slot_of(const struct pf_master *m, pid_t pid)
+{
+    unsigned i = 0;
+
+    while (i < m->pool.used &&
+           !(pf_life_alive(m->pool.slots[i].life) && m->pool.slots[i].pid == pid))
+        i++;
+    return i;
+}
+
 static bool
 is_ours(void *context, pid_t pid)
 {
     const struct pf_master *m = context;
 
-    if (pid == m->upgrade.checking.child.pid)
-        return true; /* in a way */
-    for (unsigned i = 0; i < m->pool.used; i++) {
-        if (pf_life_alive(m->pool.slots[i].life) && m->pool.slots[i].pid == pid)
-            return true;
-    }
-    return false;
+    return pid == m->upgrade.checking.child.pid || slot_of(m, pid) < m->pool.used;
 }
 
-static void
-tell_other(void *context, pid_t pid, int wait_status)
-{
-    const struct pf_master *m = context;
-    const struct prefork_app *app = &m->setup.recipe->app;
-
-    if (app->other_child_died_hook)
-        app->other_child_died_hook(pid, wait_status, app->data);
-}
-
-bool
-pf_master_reaps_others(const struct pf_master *m)
+static bool
+reaps_others(const struct pf_master *m)
 {
     return pf_master_runs_programs(m) || m->setup.recipe->app.other_child_died_hook ||
            m->is_init;
 }
 
-void
-pf_master_reap_orphans(struct pf_master *m)
+static void
+reap_other(struct pf_master *m, pid_t pid)
 {
-    if (pf_master_reaps_others(m))
-        pf_process_reap_orphans(is_ours, tell_other, m);
+    const struct prefork_app *app = &m->setup.recipe->app;
+    struct pf_process other = {.pid = pid, .pidfd = -1};
+    int status;
+
+    if (pf_process_reap(&other, &status) == 0 && app->other_child_died_hook)
+        app->other_child_died_hook(pid, status, app->data);
+}
+
+/* False: it is not for us to reap. */
+static bool
+reap_one(struct pf_master *m, pid_t pid)
+{
+    unsigned slot = slot_of(m, pid);
+
+    if (slot < m->pool.used)
+        pf_master_reap(m, slot);
+    else if (pid == m->upgrade.checking.child.pid)
+        pf_master_checked(m);
+    else if (reaps_others(m))
+        reap_other(m, pid);
+    else
+        return false;
+    return true;
+}
+
+static void
+reap_each(struct pf_master *m)
+{
+    for (unsigned i = 0; i < m->pool.used; i++) {
+        const struct pf_process *process = &m->children[i].process;
+        if (pf_life_alive(m->pool.slots[i].life) && !process->adopted &&
+            pf_process_has_ended(process) != 0)
+            pf_master_reap(m, i);
+    }
+    pf_master_checked(m);
+}
+
+/* The kernel goes through all children to find one that has ended, or that none has. In a
+ * large pool that is put off, unless there are likely to be more than the one it named. */
+static pf_time
+when_to_ask(const struct pf_master *m)
+{
+    bool at_once = m->pool.used <= FEW || m->pool.stop != PF_STOP_NONE || m->many_end;
+
+    return at_once ? m->now : m->now + GATHERING;
+}
+
+void
+pf_master_child_ended(struct pf_master *m, pid_t pid)
+{
+    unsigned slot = slot_of(m, pid);
+    int ended = slot < m->pool.used ? pf_process_has_ended(&m->children[slot].process) : 0;
+
+    if (ended != 0)
+        pf_master_reap(m, slot);
+    m->robbed |= ended < 0;
+    m->reap_at = pf_time_earlier(m->reap_at, when_to_ask(m));
+}
+
+/* Who is not ours to reap stays in front of those behind it; and where a hook has waited
+ * for one of ours, it may have had others. Either is rare: then each worker is looked at.
+ */
+void
+pf_master_reap_ended(struct pf_master *m)
+{
+    pid_t pid;
+
+    if (m->now < m->reap_at)
+        return;
+    m->reap_at = PF_NEVER;
+    pid = pf_process_ended();
+    m->many_end = pid != 0;
+    while (pid != 0 && reap_one(m, pid))
+        pid = pf_process_ended();
+    if (pid != 0 || m->robbed)
+        reap_each(m);
+    m->robbed = false;
+}
+
+/* There is nothing to be decided any more. */
+static void
+drain(struct pf_master *m)
+{
+    pid_t sender;
+
+    while (pf_signal_next(m->signals, &sender) != 0)
+        continue;
 }
 
 /* Ended orphans orphan their own children to us in turn, so this goes round until nobody
@@ -98,7 +189,9 @@ pf_master_sweep_orphans(struct pf_master *m)
     for (m->now = start; m->now < last; m->now = pf_clock_now()) {
         struct pf_wait_event event;
         unsigned left;
-        pf_master_reap_orphans(m);
+        drain(m);
+        m->reap_at = m->now;
+        pf_master_reap_ended(m);
         left = pf_process_signal_orphans(signum, is_ours, m);
         if (left == 0)
             return;

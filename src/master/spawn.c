@@ -41,7 +41,6 @@ add_master(struct pf_parting *p, const struct pf_master *m)
     for (unsigned i = 0; i < PF_STATE_WAITERS_MAX; i++)
         pf_parting_add(p, m->control.clients[i].fd);
     pf_parting_add(p, m->upgrade.checking.verdict);
-    pf_parting_add(p, m->upgrade.checking.child.pidfd);
     pf_parting_add(p, m->board.shared.fd);
     pf_parting_add(p, m->board.pages.fd);
     for (unsigned i = 0; i < held->count; i++) {
@@ -210,8 +209,10 @@ int
 pf_master_watch_child(struct pf_master *m, const struct pf_cradle *c,
                       const struct pf_process *process)
 {
-    int r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, c->slot));
+    int r = 0;
 
+    if (process->pidfd >= 0)
+        r = pf_wait_add(&m->wait, process->pidfd, pf_tag(PF_TAG_EXIT, c->slot));
     if (r == 0 && c->channel >= 0 && m->setup.recipe->handler == PF_HANDLER_WAIT)
         r = pf_wait_add(&m->wait, c->channel, pf_tag(PF_TAG_CHANNEL, c->slot));
     if (r == 0 && c->departures >= 0)

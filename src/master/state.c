@@ -4,9 +4,9 @@
  * every descriptor in it stays this process's until somebody else has it.
  *
  * A worker that is taken over is a child of this process if the program was executed in its
- * place, and somebody else's if the last master died. Its end is seen by a pidfd either
- * way. One that ended meanwhile, or whose number belongs to a stranger by now, is left out
- * if it is not a child, and reaped in the first turn if it is. */
+ * place, and somebody else's if the last master died: then a pidfd says when it ends. One
+ * that ended meanwhile, or whose number belongs to a stranger by now, is left out if it is
+ * not a child, and reaped before the first turn if it is. */
 #include "link/state.h"
 
 #include "core/rollover.h"
@@ -192,16 +192,15 @@ is_sane(const struct pf_master *m, const struct pf_state_worker *w)
            w->reason < PF_REASON_COUNT_OF && m->pool.slots[w->slot].life == PF_LIFE_VACANT;
 }
 
-/* A child that has ended is still there, until it is reaped. Somebody else's child stays
- * that over every exec. */
+/* Somebody else's child stays that over every exec. */
 static int
 find_process(const struct pf_state *s, const struct pf_state_worker *w,
              struct pf_process *ret_process)
 {
     if (s->kind == PF_STATE_ADOPT || w->adopted)
         return pf_process_adopt(w->pid, w->start, ret_process);
-    *ret_process = (struct pf_process){.pid = w->pid, .pidfd = pf_process_watch(w->pid)};
-    return ret_process->pidfd < 0 ? -ESRCH : 0;
+    *ret_process = (struct pf_process){.pid = w->pid, .pidfd = -1};
+    return 0;
 }
 
 /* If it lives it leaves, because nobody has the other end of its channel. */

@@ -11,10 +11,9 @@ enum pf_tag_kind {
     PF_TAG_CHANNEL, /* a worker said something, or closed its end */
     PF_TAG_WIRE,    /* the program's own words came from a worker */
     PF_TAG_CLIENT,  /* a worker's client may have gone */
-    PF_TAG_EXIT,    /* a worker ended */
+    PF_TAG_EXIT,    /* a worker that is not our child ended */
     PF_TAG_NOTICE,  /* a program said something of itself */
     PF_TAG_KEEPER,  /* the keeper is gone */
-    PF_TAG_CHECK,   /* the child that checks the next program ended */
     PF_TAG_FILES,   /* something happens to the server's own files */
     PF_TAG_CONTROL, /* somebody wants to ask for something */
     PF_TAG_REQUEST, /* the client of this index has asked, or gone */

@@ -217,16 +217,9 @@ static int
 start_check(struct pf_master *m)
 {
     struct pf_upgrade *u = &m->upgrade;
-    int r;
 
     pf_master_fill_state(m, u->next.state);
-    r = pf_checking_start(&u->checking, &u->next, m->setup.image);
-    if (r < 0)
-        return r;
-    r = pf_wait_add(&m->wait, u->checking.child.pidfd, pf_tag(PF_TAG_CHECK, 0));
-    if (r < 0)
-        pf_checking_end(&u->checking);
-    return r;
+    return pf_checking_start(&u->checking, &u->next, m->setup.image);
 }
 
 void
@@ -239,7 +232,6 @@ pf_master_checked(struct pf_master *m)
 
     if (c->child.pid == 0)
         return;
-    pf_wait_remove(&m->wait, c->child.pidfd);
     if (pf_process_reap(&c->child, &status) < 0)
         return;
     faulty = pf_checking_fault(c, status, m->policy.reload_timeout, reason);

@@ -1,10 +1,12 @@
 /* Processes.
  *
- * A pidfd names a process for good: a signal through it cannot hit a stranger that got
- * the same number. pidfd_open(2) after fork(2) is safe because nobody reaps in between,
- * and it cannot fail for want of a descriptor because one is kept in reserve over the
- * fork. fork(2) itself is used, and not clone3(2), because libc and the program need
- * their fork handlers run.
+ * A child's number is its own until it is reaped, so a signal cannot hit a stranger that
+ * got the same one. Who is not our child, or is to be waited for alone, is named by a
+ * pidfd. pidfd_open(2) after fork(2) is safe because nobody reaps in between, and it cannot
+ * fail for want of a descriptor because one is kept in reserve over the fork. Workers have
+ * none: each descriptor of a master is copied by each fork (docs/notes/0013). fork(2)
+ * itself is used, and not clone3(2), because libc and the program need their fork handlers
+ * run.
  *
  * Signals go to the worker's process group, so that what a handler started ends with its
  * worker. A group exists as long as any of its members, and its number is not given to a
@@ -48,32 +50,34 @@ pf_process_abandon(struct pf_process *child)
     (void)kill(child->pid, SIGKILL);
     while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
-    if (child->pidfd >= 0)
-        (void)close(child->pidfd);
-    child->pidfd = -1;
+    pf_fd_close(&child->pidfd);
 }
 
 int
 pf_process_fork(struct pf_process *ret_child)
 {
+    pid_t pid = fork();
+
+    if (pid <= 0)
+        return pid < 0 ? -errno : 0;
+    *ret_child = (struct pf_process){.pid = pid, .pidfd = -1};
+    return 1;
+}
+
+int
+pf_process_fork_watched(struct pf_process *ret_child)
+{
     int reserve = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    struct pf_process child;
-    pid_t pid;
+    struct pf_process child = {.pidfd = -1};
+    int r;
 
     if (reserve < 0 && errno == EMFILE)
         return -EMFILE;
-    pid = fork();
-    if (pid < 0) {
-        int errnum = errno;
-        if (reserve >= 0)
-            (void)close(reserve);
-        return -errnum;
-    }
-    if (reserve >= 0)
-        (void)close(reserve);
-    if (pid == 0)
-        return 0;
-    child = (struct pf_process){.pid = pid, .pidfd = pidfd_open(pid, 0)};
+    r = pf_process_fork(&child);
+    pf_fd_close(&reserve);
+    if (r <= 0)
+        return r;
+    child.pidfd = pidfd_open(child.pid, 0);
     if (child.pidfd < 0) {
         int errnum = errno;
         pf_process_abandon(&child); /* what cannot be watched must not live */
@@ -87,13 +91,16 @@ void
 pf_process_signal(const struct pf_process *p, int signum)
 {
     if (kill(-p->pid, signum) < 0)
-        (void)pidfd_send_signal(p->pidfd, signum, NULL, 0); /* already ended: fine */
+        (void)pf_process_signal_alone(p, signum); /* already ended: fine */
 }
 
 int
 pf_process_signal_alone(const struct pf_process *p, int signum)
 {
-    return pidfd_send_signal(p->pidfd, signum, NULL, 0) < 0 ? -errno : 0;
+    int r =
+        p->pidfd < 0 ? kill(p->pid, signum) : pidfd_send_signal(p->pidfd, signum, NULL, 0);
+
+    return r < 0 ? -errno : 0;
 }
 
 bool
@@ -117,10 +124,10 @@ pf_process_minds_signal(const struct pf_process *p, int signum)
     return set >> (signum - 1) & 1;
 }
 
-bool
-pf_process_ends_by(const struct pf_process *p, pf_time deadline)
+static bool
+is_readable_by(int fd, pf_time deadline)
 {
-    struct pollfd end = {.fd = p->pidfd, .events = POLLIN};
+    struct pollfd end = {.fd = fd, .events = POLLIN};
     int timeout;
     int n;
 
@@ -129,6 +136,20 @@ pf_process_ends_by(const struct pf_process *p, pf_time deadline)
         n = poll(&end, 1, timeout);
     } while (n < 0 ? errno == EINTR : n == 0 && timeout == INT_MAX);
     return n > 0;
+}
+
+bool
+pf_process_ends_by(const struct pf_process *p, pf_time deadline)
+{
+    int pidfd = p->pidfd < 0 ? pidfd_open(p->pid, 0) : p->pidfd;
+    bool ended;
+
+    if (pidfd < 0)
+        return errno == ESRCH;
+    ended = is_readable_by(pidfd, deadline);
+    if (pidfd != p->pidfd)
+        pf_fd_close(&pidfd);
+    return ended;
 }
 
 /* Its end is all that can be seen of it. */
@@ -157,9 +178,7 @@ pf_process_reap(struct pf_process *p, int *ret_wait_status)
         return -EAGAIN;
     if (pid < 0)
         status = 0; /* somebody else reaped it: ended, how is not known */
-    if (p->pidfd >= 0)
-        (void)close(p->pidfd);
-    p->pidfd = -1;
+    pf_fd_close(&p->pidfd);
     *ret_wait_status = status;
     return 0;
 }
@@ -203,23 +222,24 @@ pf_process_adopt_orphans(void)
     return prctl(PR_SET_CHILD_SUBREAPER, 1UL) < 0 ? -errno : 0;
 }
 
-void
-pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
-                        void (*died)(void *context, pid_t pid, int wait_status),
-                        void *context)
+int
+pf_process_has_ended(const struct pf_process *p)
 {
-    siginfo_t info;
-    int status;
+    siginfo_t info = {.si_pid = 0};
 
-    for (;;) {
-        info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
-            return;
-        if (is_ours(context, info.si_pid))
-            return; /* its pidfd tells; what is behind it comes in the next turn */
-        if (waitpid(info.si_pid, &status, WNOHANG) == info.si_pid)
-            died(context, info.si_pid, status);
-    }
+    if (waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return -ECHILD;
+    return info.si_pid != 0;
+}
+
+pid_t
+pf_process_ended(void)
+{
+    siginfo_t info = {.si_pid = 0};
+
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return 0;
+    return info.si_pid;
 }
 
 bool

@@ -12,13 +12,14 @@
 
 struct pf_process {
     pid_t pid;
-    int pidfd;    /* readable when it ended; -1 if none */
+    int pidfd;    /* readable when it ended; -1: none, and it is a child of ours */
     bool adopted; /* it is not our child: how it ended is not known */
 };
 
-/* fork(2) with a pidfd. In the parent: 1 and *ret_child is filled. In the child: 0.
- * Refused: a negative errno, and no child exists. */
+/* fork(2). In the parent: 1 and *ret_child is filled. In the child: 0. Refused: a negative
+ * errno, and no child exists. Its end is told by SIGCHLD alone; or by a pidfd as well. */
 PF_MUST_USE int pf_process_fork(struct pf_process *ret_child);
+PF_MUST_USE int pf_process_fork_watched(struct pf_process *ret_child);
 
 /* When process pid was started, in ticks of the clock since the boot (field 22 of
  * /proc/PID/stat): with its number this names a process for good. 0: there is none, or
@@ -68,11 +69,12 @@ void pf_process_outlive_parent(void); /* not any more */
  * init's, so that none of them can outlive it unseen. 0 or a negative errno. */
 PF_MUST_USE int pf_process_adopt_orphans(void);
 
-/* Reap children that ended but those for which is_ours() is true; each of them is told to
- * died() with its wait status. */
-void pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
-                             void (*died)(void *context, pid_t pid, int wait_status),
-                             void *context);
+/* Has this child ended? 1: yes; 0: no; -ECHILD: yes, and somebody else has reaped it. */
+PF_MUST_USE int pf_process_has_ended(const struct pf_process *p);
+
+/* A child that has ended and is not reaped, whoever started it; 0: there is none. The same
+ * is named until it is reaped. The kernel looks at all children for that. */
+PF_MUST_USE pid_t pf_process_ended(void);
 
 /* Reap every child that has ended. True: there are others left. */
 PF_MUST_USE bool pf_process_reap_children(void);

@@ -10,11 +10,11 @@
 /* clang-format on */
 
 #include "base/attr.h"
+#include "os/clock.h"
 #include "os/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +26,7 @@ extern char **environ;
 static void
 await_end(const struct pf_process *p)
 {
-    struct pollfd fd = {.fd = p->pidfd, .events = POLLIN};
-
-    assert_int_equal(poll(&fd, 1, 30000), 1);
+    assert_true(pf_process_ends_by(p, pf_clock_now() + 30 * PF_SECOND));
 }
 
 static int
@@ -276,7 +274,67 @@ all_children_are_reaped(void **state)
     (void)close(gate[1]);
     await_end(&child);
     assert_false(pf_process_reap_children());
-    (void)close(child.pidfd);
+}
+
+/* A child that ends when its end of the pipe does. */
+static struct pf_process
+start_waiting(int (*fork_it)(struct pf_process *ret_child), int *ret_gate)
+{
+    struct pf_process child;
+    int gate[2];
+    int r;
+
+    assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
+    r = fork_it(&child);
+    if (r == 0) {
+        char byte;
+        (void)close(gate[1]);
+        _exit(read(gate[0], &byte, 1) == 0 ? 7 : 1);
+    }
+    assert_int_equal(r, 1);
+    (void)close(gate[0]);
+    *ret_gate = gate[1];
+    return child;
+}
+
+static void
+who_ended_is_named_until_it_is_reaped(void **state)
+{
+    struct pf_process first, second;
+    int gates[2];
+
+    (void)state;
+    first = start_waiting(pf_process_fork, &gates[0]);
+    second = start_waiting(pf_process_fork, &gates[1]);
+    assert_int_equal(pf_process_ended(), 0);
+    assert_false(pf_process_ends_by(&first, 0));
+    (void)close(gates[0]);
+    (void)close(gates[1]);
+    await_end(&first);
+    await_end(&second);
+    for (unsigned left = 2; left > 0; left--) {
+        pid_t pid = pf_process_ended();
+        assert_true(pid == first.pid || pid == second.pid);
+        assert_int_equal(pf_process_ended(), pid);
+        assert_int_equal(WEXITSTATUS(reap(pid == first.pid ? &first : &second)), 7);
+    }
+    assert_int_equal(pf_process_ended(), 0);
+    assert_true(pf_process_ends_by(&first, 0));
+    assert_int_equal(pf_process_signal_alone(&first, SIGTERM), -ESRCH);
+}
+
+static void
+one_that_is_watched_has_a_descriptor(void **state)
+{
+    int gate;
+    struct pf_process child = start_waiting(pf_process_fork_watched, &gate);
+
+    (void)state;
+    assert_true(child.pidfd >= 0);
+    assert_int_equal(pf_process_signal_alone(&child, SIGKILL), 0);
+    assert_true(WIFSIGNALED(reap(&child)));
+    assert_int_equal(child.pidfd, -1);
+    (void)close(gate);
 }
 
 int
@@ -287,6 +345,8 @@ main(void)
         cmocka_unit_test(whom_somebody_else_reaped_is_ended),
         cmocka_unit_test(one_of_another_parent_is_adopted),
         cmocka_unit_test(all_children_are_reaped),
+        cmocka_unit_test(who_ended_is_named_until_it_is_reaped),
+        cmocka_unit_test(one_that_is_watched_has_a_descriptor),
         cmocka_unit_test(a_signal_reaches_the_whole_group),
         cmocka_unit_test(a_signal_reaches_one_alone),
         cmocka_unit_test(a_signal_reaches_who_leads_no_group),

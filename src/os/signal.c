@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+/* SIGCHLD stands for itself: in a worker it is the program's own. */
 static const int listened[] = {SIGTERM, SIGINT,  SIGQUIT, SIGHUP,
                                SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU};
 
@@ -50,7 +51,7 @@ heed_children(void)
 }
 
 int
-pf_signal_open(bool children, pf_signal_set more)
+pf_signal_open(pf_signal_set more)
 {
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigset_t set = listened_set();
@@ -60,8 +61,7 @@ pf_signal_open(bool children, pf_signal_set more)
         if (pf_signal_is_in(more, signum))
             (void)sigaddset(&set, signum);
     }
-    if (children)
-        (void)sigaddset(&set, SIGCHLD);
+    (void)sigaddset(&set, SIGCHLD);
     fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         return -errno;
@@ -77,7 +77,7 @@ pf_signal_open(bool children, pf_signal_set more)
 }
 
 int
-pf_signal_next(int fd)
+pf_signal_next(int fd, pid_t *ret_sender)
 {
     struct signalfd_siginfo info;
     ssize_t n;
@@ -85,7 +85,10 @@ pf_signal_next(int fd)
     do
         n = read(fd, &info, sizeof info);
     while (n < 0 && errno == EINTR);
-    return n == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+    if (n != (ssize_t)sizeof info)
+        return 0;
+    *ret_sender = (pid_t)info.ssi_pid;
+    return (int)info.ssi_signo;
 }
 
 void

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* A set of signals: bit n - 1 is signal n. */
 typedef uint64_t pf_signal_set;
@@ -23,15 +24,15 @@ pf_signal_is_in(pf_signal_set set, int signum)
 }
 
 /* Block the signals the master listens to, and those in more, and open a non-blocking,
- * close-on-exec descriptor on which they arrive; SIGCHLD only if the master has children
- * besides its workers, whose ends arrive on their pidfd. The mask and SIGPIPE's disposition
- * as they were are kept for pf_signal_forget(); a SIGCHLD that was ignored, which would let
- * no end be waited for, is set to its default for good. The descriptor, or a negative
- * errno. */
-PF_MUST_USE int pf_signal_open(bool children, pf_signal_set more);
+ * close-on-exec descriptor on which they and SIGCHLD arrive. The mask and SIGPIPE's
+ * disposition as they were are kept for pf_signal_forget(); a SIGCHLD that was ignored,
+ * which would let no end be waited for, is set to its default for good. The descriptor, or
+ * a negative errno. */
+PF_MUST_USE int pf_signal_open(pf_signal_set more);
 
-/* The next signal that arrived: its number, or 0: no more for now. */
-int pf_signal_next(int fd);
+/* The next signal that arrived: its number, or 0: no more for now. Who sent it; of SIGCHLD,
+ * which stands for all who ended since the last one was read, who was the first. */
+int pf_signal_next(int fd, pid_t *ret_sender);
 
 /* Ignore SIGXFSZ, which would end whoever logs to a file that has reached the limit of the
  * process. The disposition as it was is kept for pf_signal_forget(). */

@@ -23,17 +23,18 @@ static void
 signals_are_read_and_interrupt_nothing(void **state)
 {
     unsigned seen = 0;
+    pid_t sender = 0;
     int signum;
-    int fd = pf_signal_open(false, 0);
+    int fd = pf_signal_open(0);
 
     (void)state;
     assert_true(fd >= 0);
-    assert_int_equal(pf_signal_next(fd), 0);
+    assert_int_equal(pf_signal_next(fd, &sender), 0);
     for (size_t i = 0; i < PF_COUNT(listened); i++) {
         (void)raise(listened[i]);
         (void)raise(listened[i]); /* twice before it is read is once */
     }
-    while ((signum = pf_signal_next(fd)) != 0)
+    while ((signum = pf_signal_next(fd, &sender)) != 0)
         seen |= 1u << signum;
     for (size_t i = 0; i < PF_COUNT(listened); i++)
         assert_true(seen & 1u << listened[i]);
@@ -66,7 +67,7 @@ mask_and_dispositions_come_back(void **state)
     (void)sigaddset(&before, SIGUSR1); /* somebody's own wish */
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     (void)sigaction(SIGPIPE, &pipe_before, NULL);
-    fd = pf_signal_open(false, 0);
+    fd = pf_signal_open(0);
     (void)sigaction(SIGPIPE, NULL, &pipe_now);
     assert_true(pipe_now.sa_handler == SIG_IGN);
     pf_signal_close(&fd);
@@ -112,14 +113,16 @@ other_signals_are_read_too(void **state)
 {
     const pf_signal_set more =
         (pf_signal_set)1 << (SIGWINCH - 1) | (pf_signal_set)1 << (SIGRTMIN + 2 - 1);
-    int fd = pf_signal_open(false, more);
+    int fd = pf_signal_open(more);
+    pid_t sender = 0;
 
     (void)state;
     (void)raise(SIGWINCH);
-    assert_int_equal(pf_signal_next(fd), SIGWINCH);
+    assert_int_equal(pf_signal_next(fd, &sender), SIGWINCH);
+    assert_int_equal(sender, getpid());
     (void)raise(SIGRTMIN + 2);
-    assert_int_equal(pf_signal_next(fd), SIGRTMIN + 2);
-    assert_int_equal(pf_signal_next(fd), 0);
+    assert_int_equal(pf_signal_next(fd, &sender), SIGRTMIN + 2);
+    assert_int_equal(pf_signal_next(fd, &sender), 0);
     pf_signal_close(&fd);
     pf_signal_forget();
 }

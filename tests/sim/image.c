@@ -30,6 +30,7 @@ NEVER(pf_lifeline_open);
 NEVER(pf_listener_describe);
 NEVER(pf_listeners_give_back);
 NEVER(pf_listeners_retire);
+NEVER(pf_process_abandon);
 NEVER(pf_process_adopt);
 NEVER(pf_process_die_with_parent);
 NEVER(pf_process_ends_by);

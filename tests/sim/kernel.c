@@ -32,6 +32,7 @@
 
 enum {
     PAGE_BYTES = 256, /* as large as the board needs: ten thousand real ones are slow */
+    STRANGER = 1,     /* the pid of a child that is not the pool's */
 };
 
 static_assert(sizeof(struct pf_board_slot) <= PAGE_BYTES, "a slot fits into a page");
@@ -127,7 +128,6 @@ is_ready(const struct sim_fd *f)
     case SIM_FD_SIGNALS: return sim.pending != 0;
     case SIM_FD_BELL: return sim.rung;
     case SIM_FD_CHANNEL: return p->outbox_count > 0 || !p->worker_end_open;
-    case SIM_FD_PIDFD: return p->state == SIM_ZOMBIE;
     case SIM_FD_DOOR: return sim.queue > 0 || sim.shut;
     case SIM_FD_NOTICES: return sim.notice_count > 0;
     case SIM_FD_PLAIN:
@@ -199,7 +199,7 @@ release_if_done(unsigned index)
     struct sim_process *p = &sim.processes[index];
 
     if (!p->master_end_open &&
-        (p->state == SIM_UNBORN || (p->state == SIM_ZOMBIE && p->pidfd < 0)))
+        (p->state == SIM_UNBORN || (p->state == SIM_ZOMBIE && p->reaped)))
         process_release(index);
 }
 
@@ -299,8 +299,6 @@ watch(int fd, uint64_t tag, bool once)
 {
     struct sim_fd *f = fd_of(fd);
 
-    if (f->kind == SIM_FD_PIDFD && sim.watch_trouble > 0 && sim_chance(sim.watch_trouble))
-        return -ENOSPC;
     f->watched = true;
     f->once = once;
     f->tag = tag;
@@ -396,21 +394,21 @@ pf_wait_sleep(struct pf_wait *w, pf_time deadline, struct pf_wait_event *events,
  * ------------------------------------------------------------------ */
 
 int
-pf_signal_open(bool children, pf_signal_set more)
+pf_signal_open(pf_signal_set more)
 {
-    (void)children;
     (void)more;
     sim.signals = sim_fd_open(SIM_FD_SIGNALS, SIM_NOBODY);
     return sim.signals;
 }
 
 int
-pf_signal_next(int fd)
+pf_signal_next(int fd, pid_t *ret_sender)
 {
     (void)fd_of(fd);
     for (int signum = 1; signum < 32; signum++) {
         if (sim.pending & 1u << signum) {
             sim.pending &= ~(1u << signum);
+            *ret_sender = signum == SIGCHLD ? sim.ended_first : STRANGER;
             return signum;
         }
     }
@@ -434,6 +432,14 @@ sim_signal_master(int signum)
 {
     sim.pending |= 1u << signum;
     sim_fd_touch(sim.signals);
+}
+
+void
+sim_signal_end(pid_t pid)
+{
+    if (!(sim.pending & 1u << SIGCHLD))
+        sim.ended_first = pid;
+    sim_signal_master(SIGCHLD);
 }
 
 int
@@ -644,7 +650,6 @@ new_process(void)
     sim.processes[index] = (struct sim_process){
         .state = SIM_UNBORN,
         .stamp = stamp,
-        .pidfd = -1,
         .master_end = -1,
         .next = SIM_NOBODY,
         .before = SIM_NOBODY,
@@ -926,20 +931,44 @@ pf_process_fork(struct pf_process *ret_child)
     p->seat = (struct pf_board_seat){sim.fresh_page, sim.hints, sim.bell};
     p->born = sim.now;
     p->dequeue = sim.for_dequeue;
-    p->pidfd = sim_fd_open(SIM_FD_PIDFD, sim.unborn);
     sim_watch_birth(p);
-    *ret_child = (struct pf_process){.pid = sim_pid_of(sim.life), .pidfd = p->pidfd};
+    *ret_child = (struct pf_process){.pid = sim_pid_of(sim.life), .pidfd = -1};
+    sim.by_pid[ret_child->pid % SIM_PIDS] = sim.unborn;
     sim_process_start(sim.unborn);
     return 1;
+}
+
+static bool
+has_pid(unsigned index, pid_t pid)
+{
+    const struct sim_process *p = &sim.processes[index];
+
+    return index < sim.process_count && p->life > 0 && !p->reaped &&
+           sim_pid_of(p->life) == pid;
+}
+
+/* Where it was born, unless another one was remembered there since. */
+unsigned
+sim_process_of(pid_t pid)
+{
+    unsigned index = sim.by_pid[pid % SIM_PIDS];
+
+    if (has_pid(index, pid))
+        return index;
+    for (index = 0; index < sim.process_count; index++) {
+        if (has_pid(index, pid))
+            return index;
+    }
+    return SIM_NOBODY;
 }
 
 void
 pf_process_signal(const struct pf_process *child, int signum)
 {
-    struct sim_fd *f = fd_of(child->pidfd);
+    unsigned index = sim_process_of(child->pid);
 
-    SIM_CHECK(f->kind == SIM_FD_PIDFD, "a signal to nobody");
-    sim_process_signal(f->process, signum);
+    SIM_CHECK(index != SIM_NOBODY, "a signal to nobody");
+    sim_process_signal(index, signum);
 }
 
 int
@@ -950,48 +979,51 @@ pf_process_signal_alone(const struct pf_process *child, int signum)
 }
 
 int
+pf_process_has_ended(const struct pf_process *child)
+{
+    unsigned index = sim_process_of(child->pid);
+
+    SIM_CHECK(index != SIM_NOBODY, "the end of nobody");
+    return sim.processes[index].state == SIM_ZOMBIE;
+}
+
+/* Now and then a child of somebody else's is in front. */
+pid_t
+pf_process_ended(void)
+{
+    if (sim_chance(50))
+        return STRANGER;
+    for (unsigned i = 0; i < sim.process_count; i++) {
+        const struct sim_process *p = &sim.processes[i];
+        if (p->state == SIM_ZOMBIE && !p->reaped)
+            return sim_pid_of(p->life);
+    }
+    return 0;
+}
+
+int
 pf_process_reap(struct pf_process *child, int *ret_wait_status)
 {
-    unsigned index = fd_of(child->pidfd)->process;
+    unsigned index = sim_process_of(child->pid);
     struct sim_process *p = &sim.processes[index];
 
+    if (child->pid == STRANGER)
+        return 0;
+    SIM_CHECK(index != SIM_NOBODY, "the end of nobody");
     if (p->state != SIM_ZOMBIE)
         return -EAGAIN;
     *ret_wait_status = p->status;
     sim_watch_reaped(p);
     sim_process_forget(index);
-    fd_release(child->pidfd);
-    child->pidfd = p->pidfd = -1;
+    p->reaped = true;
     release_if_done(index);
     return 0;
-}
-
-/* The master waits for it here, as it does in fact. */
-void
-pf_process_abandon(struct pf_process *child)
-{
-    int status;
-
-    pf_process_signal(child, SIGKILL);
-    while (pf_process_reap(child, &status) == -EAGAIN)
-        sim_pass(PF_MILLISECOND);
-    sim.abandoned++;
 }
 
 int
 pf_process_adopt_orphans(void)
 {
     return 0;
-}
-
-void
-pf_process_reap_orphans(bool (*is_ours)(void *context, pid_t pid),
-                        void (*died)(void *context, pid_t pid, int wait_status),
-                        void *context)
-{
-    (void)is_ours;
-    (void)died;
-    (void)context;
 }
 
 unsigned

@@ -476,7 +476,7 @@ sim_process_step(unsigned index)
     case SIM_ENDING: die(p, p->status); break;
     case SIM_DEAD:
         p->state = SIM_ZOMBIE;
-        sim_fd_touch(p->pidfd);
+        sim_signal_end(sim_pid_of(p->life));
         break;
     case SIM_FREE:
     case SIM_UNBORN:

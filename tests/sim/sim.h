@@ -84,13 +84,14 @@ enum sim_state {
     SIM_LOOPING, /* in the program's own main_loop */
     SIM_ENDING,  /* its last steps */
     SIM_DEAD,    /* descriptors are closed */
-    SIM_ZOMBIE,  /* its pidfd is readable */
+    SIM_ZOMBIE,  /* SIGCHLD was sent */
     SIM_STATE_COUNT_OF,
 };
 
 enum {
     SIM_OUTBOX = 4,
     SIM_NOTICES = 64,
+    SIM_PIDS = 1 << 15,
 };
 
 struct sim_process {
@@ -118,7 +119,7 @@ struct sim_process {
     uint64_t ask_at;
     uint64_t stop_at;
     int status; /* of wait(2) */
-    int pidfd;
+    bool reaped;
     int master_end;
     unsigned asked; /* LEAVE messages not read yet */
     bool asked_ever;
@@ -164,7 +165,6 @@ enum sim_fd_kind {
     SIM_FD_SIGNALS,
     SIM_FD_BELL,
     SIM_FD_CHANNEL,
-    SIM_FD_PIDFD,
     SIM_FD_DOOR,
     SIM_FD_NOTICES,
 };
@@ -188,6 +188,8 @@ sim_pid_of(uint64_t life)
 {
     return (pid_t)(1000 + life % 4000000);
 }
+/* Which of the table it is, unless it was reaped; or SIM_NOBODY. */
+unsigned sim_process_of(pid_t pid);
 /* A program says READY=1. */
 void sim_say_ready(pid_t pid);
 void sim_kernel_reset(void);
@@ -252,7 +254,6 @@ struct sim {
     unsigned backlog;
     unsigned trouble; /* per mille of operator's moments in which births are refused */
     pf_time operator_most;
-    unsigned watch_trouble; /* per mille: epoll_ctl(2) refuses a pidfd */
 
     /* the kernel */
     struct sim_event *heap;
@@ -261,6 +262,7 @@ struct sim {
     int fd_count, fd_room, fd_free;
     int ready_first, ready_last;
     struct sim_process *processes;
+    unsigned by_pid[SIM_PIDS]; /* where in it the last one of such a pid was born */
     unsigned process_count, process_room, process_free;
     unsigned sleeper_first, sleeper_last;
     unsigned asleep; /* processes that wait for a connection */
@@ -272,8 +274,9 @@ struct sim {
     unsigned notice_count;
     int notice_fd;
     bool master_sleeps;
-    unsigned pending; /* signals, a bit each */
-    int refuse;       /* births, with this errno; 0: none */
+    unsigned pending;  /* signals, a bit each */
+    pid_t ended_first; /* whom SIGCHLD names */
+    int refuse;        /* births, with this errno; 0: none */
     void *fresh_page;
     char *pages;
     struct pf_board_hints *hints;
@@ -306,8 +309,7 @@ struct sim {
     pf_time stop_bound;
     pf_time jumped; /* all jumps of the clock since the end was asked for */
     uint64_t buried;
-    uint64_t abandoned; /* births undone because they could not be watched */
-    unsigned max_ever;  /* largest max_servers so far */
+    unsigned max_ever; /* largest max_servers so far */
     pf_time started;
     pf_time deadline;         /* of the present sleep */
     struct sim_grave *graves; /* by slot */
@@ -331,6 +333,8 @@ void sim_world_live(void);
 void sim_world_defaults(uint64_t seed);
 pf_time sim_world_distance(void);
 void sim_signal_master(int signum);
+/* SIGCHLD: this one has ended, and is named if none is pending yet. */
+void sim_signal_end(pid_t pid);
 void sim_ask_master(void);
 
 /* ---- reload.c ------------------------------------------------------------------------ */

@@ -472,9 +472,7 @@ __wrap_pf_board_arm(struct pf_board *b, uint32_t wake_below, bool want_ready)
 static const struct sim_process *
 process_of(unsigned slot)
 {
-    unsigned process = sim.fds[sim.master->children[slot].process.pidfd].process;
-
-    return &sim.processes[process];
+    return &sim.processes[sim_process_of(sim.master->children[slot].process.pid)];
 }
 
 void
@@ -733,7 +731,6 @@ sim_watch_reset(void)
     sim.stop_asked = 0;
     sim.stop_bound = PF_NEVER;
     sim.buried = 0;
-    sim.abandoned = 0;
     sim.max_ever = sim.policy.max_servers;
     note_count = 0;
     sim.started = sim.now;
@@ -756,7 +753,7 @@ sim_watch_end(void)
               (double)(sim.now - sim.stop_asked) / PF_SECOND,
               (double)(sim.now - sim.stop_bound) / PF_SECOND);
     SIM_CHECK(pool->stop == PF_STOP_GIVE_UP ||
-                  (sim.alive + sim.dequeues == 0 && sim.buried + sim.abandoned == sim.life),
+                  (sim.alive + sim.dequeues == 0 && sim.buried == sim.life),
               "%u alive at the end, %llu of %llu buried", sim.alive,
               (unsigned long long)sim.buried, (unsigned long long)sim.life);
 }

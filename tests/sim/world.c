@@ -362,7 +362,6 @@ sim_world_defaults(uint64_t seed)
     sim.burst = 1;
     sim.backlog = 4096;
     sim.trouble = 0;
-    sim.watch_trouble = 0;
     sim.reload_wanted = sim.takeover_wanted = false;
 }
 

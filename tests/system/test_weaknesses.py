@@ -363,7 +363,7 @@ def test_P05_a_peak_is_not_for_ever(server, clients):
 
 def test_P06_eight_workers_killed_at_once_are_all_reaped(server):
     """One wait per SIGCHLD left seven zombies of eight children, and a pool that believed in
-    them. Here each end is an event of its own."""
+    them. Here the kernel is asked until nobody is left."""
     s = start(server, prefork=8, max_children=8)
     old = s.wait_workers(8, "idle")
     for pid in old:
@@ -385,6 +385,21 @@ def test_P07_a_foreign_child_neither_blocks_the_master_nor_is_stolen(server, cli
     assert clients.send(s, "crash\n").is_cut()
     s.wait_until(lambda: len(s.workers("idle")) == 3, "a replacement")
     assert is_zombie(foreign)
+
+
+def test_P07_an_end_that_a_hook_took_away_is_noticed(server, tmp_path):
+    """A hook that waits for any child gets the end of a worker, with its status. The worker
+    is replaced all the same."""
+    thief = tmp_path / "thief"
+    s = start(server, {"POOL_THIEF": thief, "POOL_ENDS": tmp_path / "ends"}, prefork=2)
+    gone, stays = s.wait_workers(2, "idle")
+    thief.touch()
+    s.signal(SIGTTIN)  # one more is to be born: the hook waits
+    wait_until(lambda: not thief.exists(), "the hook")
+    kill(gone)
+    s.wait_log(rf"took {gone}")
+    assert stays in s.wait_workers(3, "idle") and gone not in s.workers()
+    assert lines(tmp_path / "ends") == [[str(gone), "0", "0"]]
 
 
 def test_P08_deaths_at_birth_are_counted_right(server, tmp_path):

@@ -16,9 +16,10 @@
  *     POOL_ABORT    child_init_hook dies of SIGABRT while this exists
  *     POOL_STRANGLE register_child kills what was just born while this exists
  *     POOL_FOREIGN  a child of the program's own; its pid is written there
- *     POOL_BIRTHS   register_child appends "NANOSECONDS PID"
- *     POOL_ENDS     cleanup_dead_child_hook appends "PID STATUS REQUESTS"
- *     POOL_FINISH   child_finish_hook appends "PID" */
+ *     POOL_THIEF    pre_fork_hook removes this file, if there is one, and waits for any
+ * child POOL_BIRTHS   register_child appends "NANOSECONDS PID" POOL_ENDS
+ * cleanup_dead_child_hook appends "PID STATUS REQUESTS" POOL_FINISH   child_finish_hook
+ * appends "PID" */
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -28,6 +29,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -103,6 +105,17 @@ keep_foreign_child(void *data)
     }
     append("POOL_FOREIGN", "%d\n", (int)pid);
     return 0;
+}
+
+static void
+steal(enum prefork_kind kind, void *data)
+{
+    const char *path = getenv("POOL_THIEF");
+
+    (void)kind;
+    (void)data;
+    if (path && unlink(path) == 0)
+        prefork_log(PREFORK_LOG_NOTICE, "took %d", (int)wait(NULL));
 }
 
 static void
@@ -211,6 +224,7 @@ main(int argc, char **argv)
                         &(struct prefork_app){
                             .name = "pool",
                             .pre_loop_hook = keep_foreign_child,
+                            .pre_fork_hook = steal,
                             .register_child = born,
                             .cleanup_dead_child_hook = ended,
                             .child_init_hook = init,
