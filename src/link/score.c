@@ -17,20 +17,23 @@ static_assert(sizeof(struct pf_score_line) == PF_SCORE_WORDS * sizeof(uint64_t),
 
 enum {
     STATE_WORDS = offsetof(struct pf_score_line, requests) / sizeof(uint64_t),
+    REQUEST_WORDS = offsetof(struct pf_score_line, label) / sizeof(uint64_t),
     ROUNDS = 100, /* a writer needs less than a microsecond, if it has its processor */
 };
 
 static inline void
 write_words(struct pf_score *s, const struct pf_score_line *line, unsigned count)
 {
-    uint64_t words[PF_SCORE_WORDS];
     uint64_t odd = atomic_load_explicit(&s->sequence, memory_order_relaxed) | 1;
+    const char *from = (const char *)line;
 
-    memcpy(words, line, count * sizeof words[0]);
     atomic_store_explicit(&s->sequence, odd, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
-    for (unsigned i = 0; i < count; i++)
-        atomic_store_explicit(&s->words[i], words[i], memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t word;
+        memcpy(&word, from + i * sizeof word, sizeof word);
+        atomic_store_explicit(&s->words[i], word, memory_order_relaxed);
+    }
     atomic_store_explicit(&s->sequence, odd + 1, memory_order_release);
 }
 
@@ -38,6 +41,12 @@ void
 pf_score_write(struct pf_score *s, const struct pf_score_line *line)
 {
     write_words(s, line, PF_SCORE_WORDS);
+}
+
+void
+pf_score_write_request(struct pf_score *s, const struct pf_score_line *line)
+{
+    write_words(s, line, REQUEST_WORDS);
 }
 
 void

@@ -101,9 +101,10 @@ enum {
     PF_SCORE_E_UNSETTLED = 1, /* it was always being written: its writer may have died */
 };
 
-/* Whoever writes: nobody else does meanwhile. All of it; or what stands before the number
- * of requests, where the rest is what was written last. */
+/* Whoever writes: nobody else does meanwhile. All of it; or what stands before the label;
+ * or before the number of requests: where the rest is what was written last. */
 void pf_score_write(struct pf_score *s, const struct pf_score_line *line);
+void pf_score_write_request(struct pf_score *s, const struct pf_score_line *line);
 void pf_score_write_state(struct pf_score *s, const struct pf_score_line *line);
 
 /* In the master: a copy. 0; or PF_SCORE_E_UNSETTLED, and the copy may be of several lines.

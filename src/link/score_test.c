@@ -64,6 +64,26 @@ what_is_written_is_read(void **state)
     }
 }
 
+/* What stands behind what was written is from before. */
+static void
+a_part_is_written_and_the_rest_stays(void **state)
+{
+    struct pf_score score = {0};
+    struct pf_score_line first = line_of(1), second = line_of(2), third = line_of(3), line;
+
+    (void)state;
+    pf_score_write(&score, &first);
+    pf_score_write_request(&score, &second);
+    assert_int_equal(pf_score_glance(&score, &line), 0);
+    memcpy(second.label, first.label, sizeof second.label);
+    assert_memory_equal(&line, &second, sizeof line);
+    pf_score_write_state(&score, &third);
+    assert_int_equal(pf_score_glance(&score, &line), 0);
+    third.requests = second.requests;
+    memcpy(third.label, first.label, sizeof third.label);
+    assert_memory_equal(&line, &third, sizeof line);
+}
+
 PF_NORETURN static void
 write_for_ever(struct pf_score *score)
 {
@@ -134,6 +154,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(a_part_is_written_and_the_rest_stays),
         cmocka_unit_test(nothing_is_torn_while_it_is_written),
         cmocka_unit_test(a_writer_that_died_is_noticed_and_followed),
         cmocka_unit_test(texts_end_whatever_is_written),

@@ -102,14 +102,14 @@ pf_datagrams_take(struct prefork_worker *w, const struct pf_listener *l, int *re
 }
 
 static void
-serve_one(struct prefork_worker *w, const struct pf_listener *l)
+serve_one(struct prefork_worker *w, const struct pf_listener *l, pf_time now)
 {
     const struct prefork_app *app = &w->heritage.recipe->app;
 
     w->requests++;
     w->conn.worker = w;
     pf_connection_open_datagram(&w->conn, &w->datagram, l);
-    pf_worker_score_connection(w);
+    pf_worker_score_connection(w, now);
     pf_account_begin(w);
     pf_worker_handle(w);
     pf_account_close(w);
@@ -138,18 +138,17 @@ bool
 pf_datagrams_serve(struct prefork_worker *w, const struct pf_listener *l)
 {
     unsigned most = may_run(w) ? RUN_MAX : 1;
-    pf_time start = pf_clock_now_coarse();
+    pf_time start = pf_worker_say_busy(w, 1);
     unsigned served = 1;
     int errnum;
 
-    pf_worker_say_busy(w, 1);
-    serve_one(w, l);
+    serve_one(w, l, start);
     while (served < most && may_go_on(w) && pf_clock_now_coarse() == start &&
            take(w, l, served > 1, &errnum) == 0) {
         if (served++ == 1)
             pf_wait_remove(&w->wait, l->fd);
         pf_board_say_next(&w->heritage.seat, start);
-        serve_one(w, l);
+        serve_one(w, l, start);
     }
     return served > 1;
 }

@@ -1,11 +1,11 @@
 /* The worker's own line on the scoreboard.
  *
- * The line is kept here as a whole and written as a whole when a request begins, so what a
- * stray pointer does to the shared page lasts until the next one; in between only its state
- * is. It goes to the worker's page on the board, and to its page of the scoreboard's file
- * if there is one. It costs some stores for each change and each of these, and no system
- * call: the moment is the one that the board was told. Letters are set by the library for
- * connections, and by the program for its own loop.
+ * The line is kept here as a whole. All but the label is written when a request begins, so
+ * what a stray pointer does to the shared page lasts until the next one; in between only
+ * its state is. It goes to the worker's page on the board, and to its page of the
+ * scoreboard's file if there is one. It costs some stores for each change and each of
+ * these, and no system call: the moment is the one that the board was told. Letters are set
+ * by the library for connections, and by the program for its own loop.
  *
  * A program that accepts by itself cannot go on with a line, so it does not begin one: the
  * master writes it (master/publish.c). */
@@ -44,8 +44,8 @@ put(struct prefork_worker *w, char state, pf_time now)
 }
 
 /* Nothing else has changed. */
-static void
-put_state(struct prefork_worker *w, char state, pf_time now)
+void
+pf_worker_score_since(struct prefork_worker *w, char state, pf_time now)
 {
     note(w, state, now);
     pf_score_write_state(&w->heritage.seat.slot->score, &w->score);
@@ -70,7 +70,7 @@ pf_worker_score_open(struct prefork_worker *w)
 void
 pf_worker_score(struct prefork_worker *w, char state)
 {
-    put_state(w, state, pf_clock_now_coarse());
+    pf_worker_score_since(w, state, pf_clock_now_coarse());
 }
 
 static struct pf_score_end
@@ -96,13 +96,14 @@ end_of(const struct pf_connection_end *end)
 }
 
 static void
-begin(struct prefork_worker *w, char state)
+begin(struct prefork_worker *w, char state, pf_time now)
 {
-    pf_time now = pf_clock_now_coarse();
-
     w->score.requests = w->requests;
     w->score.request = epoch_time(w, now);
-    put(w, state, now);
+    note(w, state, now);
+    pf_score_write_request(&w->heritage.seat.slot->score, &w->score);
+    if (w->heritage.seat.published)
+        pf_score_write_request(w->heritage.seat.published, &w->score);
 }
 
 /* Without printf(3), which is much code for a worker that has just been born. */
@@ -117,7 +118,7 @@ name_proto(char proto[static PF_SCORE_PROTO_BYTES], const char *name)
 
 /* A datagram is read as soon as it is there. */
 void
-pf_worker_score_connection(struct prefork_worker *w)
+pf_worker_score_connection(struct prefork_worker *w, pf_time now)
 {
     const struct prefork_conn *c = &w->conn;
     uint16_t listener = (uint16_t)c->listener->id;
@@ -128,7 +129,7 @@ pf_worker_score_connection(struct prefork_worker *w)
     }
     w->score.peer = end_of(&c->peer);
     w->score.local = end_of(&c->local);
-    begin(w, c->datagram ? PF_SCORE_WRITING : PF_SCORE_READING);
+    begin(w, c->datagram ? PF_SCORE_WRITING : PF_SCORE_READING, now);
 }
 
 /* Asked for each piece of output, so it has to be cheap. */
@@ -158,10 +159,10 @@ pf_worker_score_work(struct prefork_worker *w, char state)
     }
     w->requests++;
     if (idle)
-        pf_worker_say_busy(w, 1);
+        now = pf_worker_say_busy(w, 1);
     else
         pf_board_say_next(&w->heritage.seat, now);
-    begin(w, state);
+    begin(w, state, now);
 }
 
 /* A connection is over when its handler returned, and a worker is ready when

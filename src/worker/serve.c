@@ -256,12 +256,12 @@ void
 pf_worker_connection(struct prefork_worker *w, int fd, const struct pf_listener *l)
 {
     const struct pf_recipe *recipe = w->heritage.recipe;
+    pf_time now = pf_worker_say_busy(w, 1);
 
     w->requests++;
-    pf_worker_say_busy(w, 1);
     w->conn.worker = w;
     pf_connection_open(&w->conn, fd, l);
-    pf_worker_score_connection(w);
+    pf_worker_score_connection(w, now);
     pf_account_begin(w);
     pf_worker_watch_client(w);
     log_connect(w);

@@ -190,22 +190,27 @@ pf_worker_label(struct prefork_worker *w, const char *label)
 void
 pf_worker_say_idle(struct prefork_worker *w)
 {
+    pf_time now = pf_clock_now_coarse();
+
     if (w->heritage.dequeue)
         return;
-    pf_board_say_idle(&w->heritage.seat, pf_clock_now_coarse());
-    pf_worker_score(w, PF_SCORE_IDLE);
+    pf_board_say_idle(&w->heritage.seat, now);
+    pf_worker_score_since(w, PF_SCORE_IDLE, now);
     if (!w->labelled)
         pf_title_state(PF_TITLE_IDLE);
 }
 
-void
+pf_time
 pf_worker_say_busy(struct prefork_worker *w, unsigned accepted)
 {
+    pf_time now = pf_clock_now_coarse();
+
     if (w->heritage.dequeue)
-        return;
-    pf_board_say_busy(&w->heritage.seat, pf_clock_now_coarse(), accepted);
+        return now;
+    pf_board_say_busy(&w->heritage.seat, now, accepted);
     if (!w->labelled)
         pf_title_state(PF_TITLE_BUSY);
+    return now;
 }
 
 static void

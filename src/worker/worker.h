@@ -175,12 +175,13 @@ void pf_worker_stop_server(struct prefork_worker *w, const char *reason);
 void pf_worker_leave(struct prefork_worker *w);
 void pf_worker_leave_by_signal(int signum);
 
-/* score.c: the line on the scoreboard. The worker starts; it does this now; it has the
- * connection w->conn; an answer to it begins; the program gave itself a label ("": none).
- */
+/* score.c: the line on the scoreboard. The worker starts; it does this now, or since then;
+ * it has the connection w->conn since then; an answer to it begins; the program gave itself
+ * a label ("": none). */
 void pf_worker_score_open(struct prefork_worker *w);
 void pf_worker_score(struct prefork_worker *w, char state);
-void pf_worker_score_connection(struct prefork_worker *w);
+void pf_worker_score_since(struct prefork_worker *w, char state, pf_time now);
+void pf_worker_score_connection(struct prefork_worker *w, pf_time now);
 void pf_worker_score_answer(struct prefork_worker *w);
 void pf_worker_score_label(struct prefork_worker *w, const char *label);
 
@@ -200,8 +201,9 @@ bool pf_worker_is_asked(struct prefork_worker *w);
 void pf_worker_title(const struct prefork_worker *w);
 void pf_worker_label(struct prefork_worker *w, const char *label);
 
-/* worker.c: say so on the board and in the title; nothing in a dequeue process. */
+/* worker.c: say so on the board and in the title; nothing in a dequeue process. The second
+ * returns since when. */
 void pf_worker_say_idle(struct prefork_worker *w);
-void pf_worker_say_busy(struct prefork_worker *w, unsigned accepted);
+pf_time pf_worker_say_busy(struct prefork_worker *w, unsigned accepted);
 
 #endif
