@@ -44,7 +44,7 @@ def seconds_until_whole(server):
 
 def spare_descriptors(server):
     """Those of the master that belong to no worker."""
-    return descriptors(server.process.pid) - 2 * len(server.workers())
+    return descriptors(server.process.pid) - len(server.workers())
 
 
 def run(bench, seconds=30, per_second=20):
