@@ -100,11 +100,13 @@ class Peer:
         if self.program and not self.find():
             raise NotMeasured(f"{self.name}: there is no program {self.program}")
         self.prepare()
+        # In this session: processors are shared out among sessions first (sched(7), autogroup),
+        # and what clients and servers of two cost each other would be measured too.
         with open(self.file("log"), "wb") as log:
             self.process = subprocess.Popen(
                 [*self.options.get("under", ()), *self.argv()],
                 env={**os.environ, **self.environment()}, cwd=self.directory,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
         end = time.monotonic() + self.patience
         while not self.ask():
             if self.process.poll() is not None or time.monotonic() > end:
