@@ -78,7 +78,8 @@ def growth(bench, key, holders, least, most):
     with PEERS[key](bench, workers=least, least=least, most=most) as peer:
         clients = hold(bench, peer, holders)
         os.set_blocking(clients.stdout.fileno(), False)
-        points = watch(peer.process.pid, lambda: clients.stdout.readline() != "")
+        points = watch(peer.process.pid,
+                       lambda: clients.stdout.readline() != "" or clients.poll() is not None)
         os.set_blocking(clients.stdout.fileno(), True)
         finish(clients, holders)
     return points
