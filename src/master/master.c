@@ -234,7 +234,7 @@ pf_master_run(struct pf_master *m)
     /* Before there was a signalfd nobody said so; and of those who were taken over some
      * may be no children. */
     m->reap_at = m->now;
-    m->robbed = true;
+    m->asks_for_each = true;
     do {
         pf_master_collect(m); /* sleep, then gather facts */
         pf_plan_make(plan, &m->pool, &m->policy, m->now);

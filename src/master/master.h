@@ -109,7 +109,7 @@ struct pf_master {
     bool gave_up;         /* on_bad_start said so */
     pf_time reap_at;      /* when it is asked who has ended */
     bool many_end;        /* more had, the last time, than SIGCHLD had named */
-    bool robbed;          /* somebody else waited for a worker */
+    bool asks_for_each;   /* then: for somebody else may have waited for a worker */
     bool is_init;         /* process 1: whoever is orphaned is this one's to reap */
     uint32_t marks[PF_OUTLET_COUNT]; /* of sinks that all workers have or have been sent */
     uint32_t log_broken; /* of the log's sink that a worker found broken; 0: none */

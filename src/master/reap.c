@@ -110,15 +110,26 @@ reap_one(struct pf_master *m, pid_t pid)
     return true;
 }
 
+/* Reap a child of ours if it has ended. -ECHILD: somebody else had. One that is adopted has
+ * a pidfd, and whatever it sends is no news of its end. */
+static int
+reap_if_ended(struct pf_master *m, unsigned slot)
+{
+    const struct pf_process *process = &m->children[slot].process;
+    int ended = 0;
+
+    if (pf_life_alive(m->pool.slots[slot].life) && !process->adopted)
+        ended = pf_process_has_ended(process);
+    if (ended != 0)
+        pf_master_reap(m, slot);
+    return ended;
+}
+
 static void
 reap_each(struct pf_master *m)
 {
-    for (unsigned i = 0; i < m->pool.used; i++) {
-        const struct pf_process *process = &m->children[i].process;
-        if (pf_life_alive(m->pool.slots[i].life) && !process->adopted &&
-            pf_process_has_ended(process) != 0)
-            pf_master_reap(m, i);
-    }
+    for (unsigned i = 0; i < m->pool.used; i++)
+        (void)reap_if_ended(m, i);
     pf_master_checked(m);
 }
 
@@ -127,7 +138,8 @@ reap_each(struct pf_master *m)
 static pf_time
 when_to_ask(const struct pf_master *m)
 {
-    bool at_once = m->pool.used <= FEW || m->pool.stop != PF_STOP_NONE || m->many_end;
+    bool at_once = m->pool.used <= FEW || m->pool.stop != PF_STOP_NONE || m->many_end ||
+                   m->upgrade.checking.child.pid != 0;
 
     return at_once ? m->now : m->now + GATHERING;
 }
@@ -136,11 +148,9 @@ void
 pf_master_child_ended(struct pf_master *m, pid_t pid)
 {
     unsigned slot = slot_of(m, pid);
-    int ended = slot < m->pool.used ? pf_process_has_ended(&m->children[slot].process) : 0;
 
-    if (ended != 0)
-        pf_master_reap(m, slot);
-    m->robbed |= ended < 0;
+    if (slot < m->pool.used && reap_if_ended(m, slot) < 0)
+        m->asks_for_each = true;
     m->reap_at = pf_time_earlier(m->reap_at, when_to_ask(m));
 }
 
@@ -159,9 +169,9 @@ pf_master_reap_ended(struct pf_master *m)
     m->many_end = pid != 0;
     while (pid != 0 && reap_one(m, pid))
         pid = pf_process_ended();
-    if (pid != 0 || m->robbed)
+    if (pid != 0 || m->asks_for_each)
         reap_each(m);
-    m->robbed = false;
+    m->asks_for_each = false;
 }
 
 /* There is nothing to be decided any more. */

@@ -1,11 +1,11 @@
 /* The worker's own line on the scoreboard.
  *
- * The line is kept here as a whole. All but the label is written when a request begins, so
- * what a stray pointer does to the shared page lasts until the next one; in between only
- * its state is. It goes to the worker's page on the board, and to its page of the
- * scoreboard's file if there is one. It costs some stores for each change and each of
- * these, and no system call: the moment is the one that the board was told. Letters are set
- * by the library for connections, and by the program for its own loop.
+ * The line is kept here as a whole. On the board all but the label is written when a
+ * request begins, so what a stray pointer does to the shared page lasts until the next one;
+ * in between only its state is. It goes to the worker's page on the board, and to its page
+ * of the scoreboard's file if there is one. It costs some stores for each change and each
+ * of these, and no system call: the moment is the one that the board was told. Letters are
+ * set by the library for connections, and by the program for its own loop.
  *
  * A program that accepts by itself cannot go on with a line, so it does not begin one: the
  * master writes it (master/publish.c). */
@@ -102,8 +102,8 @@ begin(struct prefork_worker *w, char state, pf_time now)
     w->score.request = epoch_time(w, now);
     note(w, state, now);
     pf_score_write_request(&w->heritage.seat.slot->score, &w->score);
-    if (w->heritage.seat.published)
-        pf_score_write_request(w->heritage.seat.published, &w->score);
+    if (w->heritage.seat.published) /* whose file may have been cut, and is whole again */
+        pf_score_write(w->heritage.seat.published, &w->score);
 }
 
 /* Without printf(3), which is much code for a worker that has just been born. */
