@@ -13,7 +13,7 @@
 #include "master/takeover.h"
 #include "os/fd.h"
 #include "os/image.h"
-#include "os/process.h"
+#include "os/program.h"
 #include "os/root.h"
 #include "os/watch.h"
 
@@ -217,7 +217,7 @@ find_inside(struct prefork *p, const char *name, const char *root)
     int r = -ENAMETOOLONG;
 
     if (snprintf(path, sizeof path, "%s/%s", root, name) < (int)sizeof path)
-        r = pf_process_find_program(path, &found);
+        r = pf_program_find(path, &found);
     if (r < 0)
         return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, -r,
                             "program %s: %s inside of chroot %s", name, strerror(-r), root);
@@ -237,7 +237,7 @@ look_for_program(struct prefork *p)
         return r;
     if (root && strchr(name, '/'))
         return find_inside(p, name, root);
-    r = pf_process_find_program(name, &p->program);
+    r = pf_program_find(name, &p->program);
     if (r < 0)
         return pf_error_set(&p->error, PREFORK_EXIT_CONFIG, -r, "program %s: %s%s", name,
                             strerror(-r),

@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "os/capability.h"
 #include "os/fd.h"
-#include "os/process.h"
+#include "os/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -134,7 +134,7 @@ called_by(void)
     char *found = NULL;
     char *path;
 
-    if (!here.argv || !here.argv[0] || pf_process_find_program(here.argv[0], &found) < 0)
+    if (!here.argv || !here.argv[0] || pf_program_find(here.argv[0], &found) < 0)
         return NULL;
     path = pf_image_absolute(found);
     free(found);

@@ -92,30 +92,11 @@ DIR *pf_process_open_proc(const char *path);
 unsigned pf_process_signal_orphans(int signum, bool (*is_ours)(void *context, pid_t pid),
                                    void *context);
 
-/* Start a program and wait for its end: path with argv and environment, descriptors 0 and
- * 1 being fd. No signal is blocked there, and
- * those that pf_signal_ignore() was called for, and SIGPIPE, have their default. The
- * program stays in this process's group. *running is its pid while it lives and 0
- * otherwise, as seen by handlers of SIGTERM, SIGINT and SIGQUIT, which may want to pass the
- * signal on.
- * 0 and the wait status, or the negative errno of what refused to start it. */
-PF_MUST_USE int pf_process_run(const char *path, char *const argv[], char *const envp[],
-                               int fd, volatile pid_t *running, int *ret_wait_status);
-
 /* How many processors this process may run on; at least 1. */
 unsigned pf_process_processors(void);
-
-/* The two halves of it: start the program; wait for the end of the one that runs. */
-PF_MUST_USE int pf_process_start(const char *path, char *const argv[], char *const envp[],
-                                 int fd, volatile pid_t *running);
-PF_MUST_USE int pf_process_finish(volatile pid_t *running, int *ret_wait_status);
 
 /* A descriptor that is readable once child pid has ended, close-on-exec; -1: not to be had.
  * The caller owns it. */
 int pf_process_watch(pid_t pid);
-
-/* The path that execvp(3) would run for this name: 0 and the path (given), or a negative
- * errno: -ENOENT, -EACCES, ... */
-PF_MUST_USE int pf_process_find_program(const char *name, char **ret_path);
 
 #endif

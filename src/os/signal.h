@@ -77,7 +77,7 @@ void pf_signal_admit(void);
 void pf_signal_default(int signum);
 
 /* In a worker: ignore a signal that has its default. It has that again in programs that
- * pf_process_run() starts; pf_signal_is_ignored() says for which signals this was done. */
+ * pf_program_run() starts; pf_signal_is_ignored() says for which signals this was done. */
 void pf_signal_ignore(int signum);
 bool pf_signal_is_ignored(int signum);
 

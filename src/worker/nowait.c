@@ -15,7 +15,7 @@
 #include "log/log.h"
 #include "log/outlet.h"
 #include "net/tls.h"
-#include "os/process.h"
+#include "os/program.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
 
@@ -200,7 +200,7 @@ run(struct prefork_worker *w, int *ret_wait_status)
 
     if (w->conn.tls)
         return pf_relay_run(w, environment, ret_wait_status);
-    return pf_process_run(recipe->program, recipe->program_argv, environment, w->conn.fd,
+    return pf_program_run(recipe->program, recipe->program_argv, environment, w->conn.fd,
                           &w->program, ret_wait_status);
 }
 

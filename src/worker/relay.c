@@ -18,6 +18,7 @@
 #include "net/tls.h"
 #include "os/fd.h"
 #include "os/process.h"
+#include "os/program.h"
 #include "worker/recipe.h"
 #include "worker/worker.h"
 
@@ -237,7 +238,7 @@ pf_relay_run(struct prefork_worker *w, char *const environment[], int *ret_wait_
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    result = pf_process_start(recipe->program, recipe->program_argv, environment, ends[1],
+    result = pf_program_start(recipe->program, recipe->program_argv, environment, ends[1],
                               &w->program);
     pf_fd_close(&ends[1]);
     if (result == 0) {
@@ -247,5 +248,5 @@ pf_relay_run(struct prefork_worker *w, char *const environment[], int *ret_wait_
         pf_fd_close(&r.pidfd);
     }
     pf_fd_close(&ends[0]);
-    return result < 0 ? result : pf_process_finish(&w->program, ret_wait_status);
+    return result < 0 ? result : pf_program_finish(&w->program, ret_wait_status);
 }

@@ -149,7 +149,7 @@ void pf_nowait_serve(struct prefork_worker *w);
 /* dequeue.c: run the program's dequeue function once. */
 void pf_dequeue_run(struct prefork_worker *w);
 
-/* relay.c: the program for a connection with TLS. As pf_process_run(). */
+/* relay.c: the program for a connection with TLS. As pf_program_run(). */
 PF_MUST_USE int pf_relay_run(struct prefork_worker *w, char *const environment[],
                              int *ret_wait_status);
 

@@ -1,0 +1,97 @@
+/* Programs: found as execvp(3) finds them, run and waited for. */
+
+/* cmocka.h needs the others before it. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include "base/attr.h"
+#include "os/program.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static const struct {
+    const char *name;
+    const char *path;
+    const char *script;
+    int r;
+    int status;
+} programs[] = {
+    {"status 0", "/bin/sh", "exit 0", 0, 0},
+    {"status 5", "/bin/sh", "exit 5", 0, 5 << 8},
+    {"killed", "/bin/sh", "kill -9 $$", 0, SIGKILL},
+    {"SIGPIPE is its own", "/bin/sh", "kill -PIPE $$", 0, SIGPIPE},
+    {"not there", "/nonexistent/program", "", -ENOENT, 0},
+    {"not executable", "/etc/passwd", "", -EACCES, 0},
+};
+
+static void
+programs_are_run(void **state)
+{
+    (void)state;
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < PF_COUNT(programs); i++) {
+        char script[64];
+        char shell[] = "sh";
+        char flag[] = "-c";
+        char *argv[] = {shell, flag, script, NULL};
+        volatile pid_t running = 0;
+        int status = 0;
+        int r;
+        (void)strcpy(script, programs[i].script);
+        r = pf_program_run(programs[i].path, argv, environ, STDERR_FILENO, &running,
+                           &status);
+        if (r != programs[i].r || status != programs[i].status)
+            fail_msg("%s: %d, status %d", programs[i].name, r, status);
+    }
+    (void)signal(SIGPIPE, SIG_DFL);
+}
+
+static const struct {
+    const char *name;
+    int r;
+} found[] = {
+    {"sh", 0},
+    {"/bin/sh", 0},
+    {"no-such-program-anywhere", -ENOENT},
+    {"/nonexistent/sh", -ENOENT},
+    {"/etc/passwd", -EACCES},
+    {"/bin", -EISDIR},
+    {"", -ENOENT},
+};
+
+static void
+programs_are_found(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PF_COUNT(found); i++) {
+        char *path = NULL;
+        int r = pf_program_find(found[i].name, &path);
+        bool given = path != NULL;
+        free(path);
+        if ((r == 0) != given || (found[i].name[0] && r != found[i].r))
+            fail_msg("\"%s\": %d", found[i].name, r);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(programs_are_run),
+        cmocka_unit_test(programs_are_found),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
