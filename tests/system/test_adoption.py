@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from signal import SIGHUP, SIGKILL, SIGTERM
+from signal import SIGHUP, SIGKILL, SIGTERM, SIGTTIN
 
 import psutil
 import pytest
@@ -88,6 +88,23 @@ def test_how_an_adopted_worker_ended_is_not_known(server):
     os.kill(worker, SIGKILL)
     s.wait_log(rf"worker {worker} ended \(status not known: it was born by another master\)")
     s.wait_until(lambda: len(below(s.process.pid, ": worker")) == 3, "the whole pool")
+    assert s.stop() == 0
+
+
+def test_an_adopted_worker_that_sends_sigchld_is_still_watched(server):
+    """It says that it ended and lives on: when it does end, that is seen."""
+    s = server.start(server.program("pool"), {"sizing": "static", "max_servers": 1},
+                     keeper=1)
+    s.wait_workers(1)
+    s.wait_until(lambda: "prefork-state" in str(proc_fds(s.process.pid)), "a whole shelf")
+    worker = s.workers()[0]
+    kill_master(s)
+    assert s.ask(b"false %d\n" % s.pid) == b"%d lies\n" % worker
+    os.kill(s.pid, SIGTTIN)
+    s.wait_log("SIGTTIN")  # which is taken behind it
+    assert is_alive(worker)
+    os.kill(worker, SIGKILL)
+    s.wait_log(rf"worker {worker} ended \(status not known")
     assert s.stop() == 0
 
 

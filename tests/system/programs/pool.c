@@ -1,3 +1,4 @@
+/* clang-format off */
 /* pool: does to its pool what its clients tell it. One line is one wish:
  *
  *     pid        the answer is "PID is here"
@@ -8,6 +9,7 @@
  *     full       uses up its descriptors and keeps them: "PID is full"
  *     chatter    "PID talks", then write(2) until that fails for good (after the reset of a
  *                connection comes EPIPE): logs the errno, goes on
+ *     false N    sends SIGCHLD to process N, as if it had ended: "PID lies"
  *
  * and from the environment, all of them paths:
  *
@@ -16,10 +18,11 @@
  *     POOL_ABORT    child_init_hook dies of SIGABRT while this exists
  *     POOL_STRANGLE register_child kills what was just born while this exists
  *     POOL_FOREIGN  a child of the program's own; its pid is written there
- *     POOL_THIEF    pre_fork_hook removes this file, if there is one, and waits for any
- * child POOL_BIRTHS   register_child appends "NANOSECONDS PID" POOL_ENDS
- * cleanup_dead_child_hook appends "PID STATUS REQUESTS" POOL_FINISH   child_finish_hook
- * appends "PID" */
+ *     POOL_THIEF    pre_fork_hook removes this file, if there is one, and waits for any child
+ *     POOL_BIRTHS   register_child appends "NANOSECONDS PID"
+ *     POOL_ENDS     cleanup_dead_child_hook appends "PID STATUS REQUESTS"
+ *     POOL_FINISH   child_finish_hook appends "PID" */
+/* clang-format on */
 #include <prefork/prefork.h>
 
 #include <errno.h>
@@ -212,6 +215,8 @@ serve(struct prefork_conn *c, void *data)
         is_full = prefork_printf(c, "%d is full\n", (int)getpid()) == 0;
     else if (strcmp(line, "chatter") == 0)
         chatter(c);
+    else if (strncmp(line, "false ", 6) == 0 && kill(atoi(line + 6), SIGCHLD) == 0)
+        (void)prefork_printf(c, "%d lies\n", (int)getpid());
 }
 
 int
