@@ -3,19 +3,20 @@
  *
  *   client load ADDRESS PORT CONNECTIONS CLIENTS [REQUEST]   all, from CLIENTS processes
  *   client run  ADDRESS PORT SECONDS CLIENTS [REQUEST]       for so long
- *   client udp  ADDRESS PORT DATAGRAMS CLIENTS               as load: every client has up
- * to WINDOW under way client hold ADDRESS PORT HOLDERS [REQUEST]               HOLDERS
- * connections that send half a request, then one that sends all of it
+ *   client udp  ADDRESS PORT DATAGRAMS CLIENTS               as load, WINDOW under way
+ *   client hold ADDRESS PORT HOLDERS [REQUEST]               half a request from each
  *
  * REQUEST is sent instead of a line; the answer to one of HTTP has the status 200. ADDRESS
  * is one of loopback, or the path of a unix socket, which begins with a slash and has any
  * PORT.
  *
- * load, udp and run print "answered failed microseconds".
+ * load, udp and run print "answered failed microseconds"; with udp every client has up to
+ * WINDOW datagrams under way.
  *
- * hold prints the microseconds from its first connect to the answer of the last client, who
+ * hold opens HOLDERS connections that send half a request, then one that sends all of it.
+ * It prints the microseconds from its first connect to the answer of the last client, who
  * gets it once each of the others has a worker, and keeps everything open until its input
- * ends. Then the holders send the rest: it prints "answered failed" of them. */
+ * ends. Then the holders send the rest, and it prints "answered failed" of them. */
 #include "common.h"
 
 #include <err.h>
