@@ -31,16 +31,37 @@ static const struct {
     {"status 0", "/bin/sh", "exit 0", 0, 0},
     {"status 5", "/bin/sh", "exit 5", 0, 5 << 8},
     {"killed", "/bin/sh", "kill -9 $$", 0, SIGKILL},
+    {"a signal that is caught here is its own", "/bin/sh", "kill -USR1 $$", 0, SIGUSR1},
+    {"one that is blocked here is not", "/bin/sh", "kill -TERM $$", 0, SIGTERM},
     {"SIGPIPE is its own", "/bin/sh", "kill -PIPE $$", 0, SIGPIPE},
     {"not there", "/nonexistent/program", "", -ENOENT, 0},
     {"not executable", "/etc/passwd", "", -EACCES, 0},
 };
 
 static void
+must_not_run(int signum)
+{
+    (void)signum;
+    abort();
+}
+
+static void
+block_sigterm(int how)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    assert_int_equal(sigprocmask(how, &set, NULL), 0);
+}
+
+static void
 programs_are_run(void **state)
 {
     (void)state;
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGUSR1, must_not_run);
+    block_sigterm(SIG_BLOCK);
     for (size_t i = 0; i < PF_COUNT(programs); i++) {
         char script[64];
         char shell[] = "sh";
@@ -55,6 +76,8 @@ programs_are_run(void **state)
         if (r != programs[i].r || status != programs[i].status)
             fail_msg("%s: %d, status %d", programs[i].name, r, status);
     }
+    block_sigterm(SIG_UNBLOCK);
+    (void)signal(SIGUSR1, SIG_DFL);
     (void)signal(SIGPIPE, SIG_DFL);
 }
 
