@@ -21,7 +21,7 @@ enum pf_handler {
 
 enum pf_accept_order {
     PF_ACCEPT_HOT,   /* few workers, warm caches: EPOLLEXCLUSIVE */
-    PF_ACCEPT_FAIR,  /* every worker in turn: the same, re-queued after each accept */
+    PF_ACCEPT_FAIR,  /* every worker in turn: the same, re-queued after two accepts */
     PF_ACCEPT_SHARD, /* several sockets for each address, among which the kernel divides */
 };
 

@@ -7,8 +7,8 @@
  * served. And with EPOLLEXCLUSIVE the kernel wakes one waiting worker per connection.
  * Which one is the accept order: `hot` stays where it is in the listener's queue of
  * waiters, so the same few workers are woken again and again and the rest was never
- * needed; `fair` moves itself to the end by leaving and entering the queue after each
- * accept (two system calls), so that all take turns.
+ * needed; `fair` moves itself to the end by leaving and entering the queue, so that all
+ * take turns. That is two system calls, so a turn is two connections (docs/notes/0015).
  *
  * Being woken is a duty: the kernel woke nobody else for that connection. A worker that
  * will not take it (it is asked to leave, its can_read_hook declines, it is out of
@@ -172,10 +172,13 @@ resume_listeners(struct prefork_worker *w)
     return next;
 }
 
-/* To the end of the listener's queue of waiting workers. */
+/* fair: at the end of a turn to the end of the listener's queue of waiting workers. */
 static void
-requeue(struct prefork_worker *w, unsigned index)
+end_turn(struct prefork_worker *w, unsigned index)
 {
+    w->has_one_more[index] = !w->has_one_more[index];
+    if (w->has_one_more[index])
+        return;
     pf_wait_remove(&w->wait, listener(w, index)->fd);
     watch(w, index);
 }
@@ -368,7 +371,7 @@ take(struct prefork_worker *w, unsigned index, bool shared)
     if (left)
         watch(w, index);
     else if (w->heritage.recipe->accept_order == PF_ACCEPT_FAIR)
-        requeue(w, index);
+        end_turn(w, index);
     count_request(w);
     return true;
 }

@@ -59,6 +59,7 @@ struct prefork_worker {
     unsigned served;       /* the listener of the last connection */
     unsigned paused;       /* listeners left out of the wait for now */
     pf_time resume_at[PF_LISTENERS_MAX]; /* 0: not paused */
+    bool has_one_more[PF_LISTENERS_MAX]; /* fair: in this turn, from this listener */
     struct pf_score_line score;          /* what the scoreboard says of this worker */
     int null_fd;                 /* stdin and stdout between connections; -1: not used */
     struct prefork_conn conn;    /* the connection being served */
