@@ -13,7 +13,9 @@
 #include "os/signal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +59,14 @@ find_resets(void)
     return &resets;
 }
 
+/* The connection may be on that descriptor already, if the server was started without it;
+ * then it must not be closed by the exec. */
+static bool
+place(int fd, int as)
+{
+    return fd == as ? fcntl(fd, F_SETFD, 0) == 0 : dup2(fd, as) >= 0;
+}
+
 /* In the child, which shares all memory with its parent: nothing is changed here that the
  * parent reads, except *ret_errnum. */
 PF_NORETURN static void
@@ -69,7 +79,7 @@ become_program(const char *path, char *const argv[], char *const envp[], int fd,
     for (int i = 0; i < resets->count; i++)
         (void)sigaction(resets->signums[i], &by_default, NULL);
     (void)sigemptyset(&none);
-    if (dup2(fd, STDIN_FILENO) >= 0 && dup2(fd, STDOUT_FILENO) >= 0 &&
+    if (place(fd, STDIN_FILENO) && place(fd, STDOUT_FILENO) &&
         sigprocmask(SIG_SETMASK, &none, NULL) == 0)
         (void)execve(path, argv, envp);
     *ret_errnum = errno;

@@ -13,10 +13,13 @@
 #include "os/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -81,6 +84,43 @@ programs_are_run(void **state)
     (void)signal(SIGPIPE, SIG_DFL);
 }
 
+/* In a process of its own, whose standard input or output the connection is. */
+static int
+echo_a_line(int connection, int low)
+{
+    char shell[] = "sh";
+    char flag[] = "-c";
+    char script[] = "read line && echo $line";
+    char *argv[] = {shell, flag, script, NULL};
+    volatile pid_t running = 0;
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        (void)dup3(connection, low, O_CLOEXEC);
+        _exit(pf_program_run("/bin/sh", argv, environ, low, &running, &status) < 0 ||
+              status != 0);
+    }
+    return waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+static void
+a_connection_may_be_descriptor_0_or_1(void **state)
+{
+    (void)state;
+    for (int low = STDIN_FILENO; low <= STDOUT_FILENO; low++) {
+        char answer[8] = "";
+        int ends[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        assert_int_equal(write(ends[0], "hello\n", 6), 6);
+        assert_int_equal(echo_a_line(ends[1], low), 0);
+        assert_int_equal(read(ends[0], answer, sizeof answer), 6);
+        assert_string_equal(answer, "hello\n");
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+    }
+}
+
 static const struct {
     const char *name;
     int r;
@@ -113,6 +153,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(programs_are_run),
+        cmocka_unit_test(a_connection_may_be_descriptor_0_or_1),
         cmocka_unit_test(programs_are_found),
     };
 
