@@ -239,7 +239,7 @@ def test_a_worker_that_no_state_names_leaves(server, manager):
     first.wait_exit()
     manager.replace("prefork.state.", old)
     second = managed(server, manager, port=port)
-    second.wait_until(lambda: not is_alive(newborn), "its end")
+    second.wait_until(lambda: manager.pump() and not is_alive(newborn), "its end")
     second.wait_until(lambda: len(manager.names("prefork.w.")) == 3, "a store without it")
     assert second.stop() == 0
 

@@ -13,7 +13,7 @@ from signal import SIGHUP
 import pytest
 
 from clients import children_of
-from support import is_alive
+from support import BUILD, is_alive
 from upgrades import compile_version, needs_reload
 
 pytestmark = needs_reload
@@ -139,6 +139,8 @@ def test_through_the_dynamic_loader(releases):
 
 def test_a_preloaded_library_stays(releases, server):
     """The environment is that of the process."""
+    if "asan" in BUILD.name:
+        pytest.skip("a sanitizer wants to be the first library")
     library = server.build("""#include <unistd.h>
         __attribute__((constructor)) static void hello(void) {
             static const char line[] = "preloaded\\n"; (void)!write(2, line, sizeof line - 1); }""",
@@ -154,6 +156,8 @@ def test_a_preloaded_library_stays(releases, server):
 @pytest.mark.parametrize("how", ["unshare -m", "unshare -mpf --kill-child"])
 def test_without_proc(releases, how):
     """Nothing can be learned of the program: workers are replaced, and a line says so."""
+    if "asan" in BUILD.name:
+        pytest.skip("a sanitizer needs /proc")
     if subprocess.run([*how.split(), "true"], check=False, capture_output=True).returncode:
         pytest.skip("no namespaces here")
     s = releases.start(f"exec {how} sh -c 'mount -t tmpfs none /proc && exec \"$0\" \"$@\"' "
