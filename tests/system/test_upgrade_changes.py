@@ -239,6 +239,16 @@ def test_a_loop_of_its_own(site):
     assert "broken" not in births(site)[:6] and len(s.wait_workers(3)) == 3
 
 
+def held_by_the_next(site, clients):
+    """As held(); None: a worker that is about to leave had the client."""
+    client = clients.send(site.server, "slow\n")
+    version, pid = client.hear()
+    if version == site.version:
+        return client, int(pid)
+    client.hang_up()
+    return None
+
+
 def test_clients_that_go_after_a_reload(site, clients):
     """on_client_disconnect: the new master hears of clients of old workers, and of new ones,
     who do not look at them themselves."""
@@ -247,8 +257,7 @@ def test_clients_that_go_after_a_reload(site, clients):
     old, old_pid = held(site, clients, "slow")
     site.deploy_next()
     reload = site.start_reload()
-    s.wait_until(lambda: site.serves() == "v2", "the new version")
-    new, new_pid = held(site, clients, "slow")
+    new, new_pid = s.wait_until(lambda: held_by_the_next(site, clients), "the new version")
     events = site.directory / "events"
     for client, pid in (old, old_pid), (new, new_pid):
         client.hang_up()
