@@ -198,7 +198,10 @@ struct prefork_app {
     /* --- a worker's life, in the worker --- */
 
     /* First: connect to the database, seed, warm up. The worker counts as ready when it
-     * returns 0; otherwise the worker ends and births are slowed down. */
+     * returns 0; otherwise the worker ends and births are slowed down. Where a program is
+     * started for each connection, this is also where signal handlers are installed: one
+     * that comes later could run in the program's process just before its exec, on the
+     * worker's memory (vfork(2)). */
     int (*child_init_hook)(struct prefork_worker *w, void *data);
     /* Last, before the worker exits: asked to leave, max_requests, or SIGTERM, SIGINT,
      * SIGQUIT. A signal that arrives inside process_request or main_loop runs this hook
